@@ -1,0 +1,94 @@
+package middleware_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestLayout keeps the root of the repository to what belongs there, so that a newcomer sees the house at once: four
+// packages, their examples and benchmarks, and no internal, pkg, cmd or util beside them.
+func TestLayout(t *testing.T) {
+	t.Parallel()
+	allowed := []string{
+		"claims", "orgstore", "policy", "middleware", "examples", "bench",
+		"go.mod", "go.sum", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md",
+	}
+	entries := rootEntries(t)
+	for _, name := range entries {
+		if !slices.Contains(allowed, name) && !strings.HasPrefix(name, ".") {
+			t.Errorf("%s stands at the root; allowed are dotfiles and %s", name, strings.Join(allowed, ", "))
+		}
+	}
+	for _, name := range allowed {
+		if !slices.Contains(entries, name) && name != "bench" { // a nested module is not part of the published one
+			t.Errorf("%s is missing at the root", name)
+		}
+	}
+}
+
+// rootEntries returns the names at the root of the repository that git does not ignore, or all of them outside a clone.
+func rootEntries(t *testing.T) []string {
+	t.Helper()
+	listing, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make([]string, 0, len(listing))
+	for _, entry := range listing {
+		names = append(names, entry.Name())
+	}
+	ignored, _ := exec.CommandContext(t.Context(), "git", append([]string{"-C", "..", "check-ignore", "--"}, names...)...).Output()
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(strings.Fields(string(ignored)), name) })
+}
+
+// TestReadme holds the README's words against what they speak of: the quickstart is examples/quickstart/main.go, the two
+// commands name packages that are there, and links lead to files.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	readme := read(t, "README.md")
+
+	program := read(t, "examples/quickstart/main.go")
+	program = program[strings.Index(program, "package main"):] // the README has no room for the package's documentation
+	blocks := regexp.MustCompile("(?s)```go\n(package main\n.*?)```").FindAllStringSubmatch(readme, -1)
+	if len(blocks) != 1 {
+		t.Fatalf("README.md has %d programs, want the quickstart alone", len(blocks))
+	}
+	if blocks[0][1] != program {
+		t.Errorf("the quickstart of README.md is not examples/quickstart/main.go; make it:\n%s", program)
+	}
+
+	var commands []string
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readme, -1) {
+		commands = append(commands, strings.Split(strings.TrimSpace(block[1]), "\n")...)
+	}
+	if want := []string{"go run ./examples/travel0", "go test ./..."}; len(commands) < 2 || !slices.Equal(commands[:2], want) {
+		t.Errorf("README.md begins with the commands %q, want %q: a newcomer needs these two first", commands, want)
+	}
+	for _, command := range commands {
+		for _, word := range strings.Fields(command) {
+			if dir, ok := strings.CutPrefix(word, "./"); ok && dir != "..." {
+				read(t, dir+"/main.go")
+			}
+		}
+	}
+
+	for _, link := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(readme, -1) {
+		if _, err := os.Stat(filepath.Join("..", link[1])); err != nil {
+			t.Errorf("README.md links to nothing: %v", err)
+		}
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
