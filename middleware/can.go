@@ -1,0 +1,91 @@
+package middleware
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orgauthz/orgauthz/policy"
+)
+
+// CanOption is a choice of one call of Can.
+type CanOption func(*policy.Input) error
+
+// On asks about v instead of the route's resource; its JSON form is input.resource.
+func On(v any) CanOption {
+	return func(in *policy.Input) error {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("middleware: Can: the resource has no JSON form: %w", err)
+		}
+		in.Resource = raw
+		return nil
+	}
+}
+
+// Can asks the policy, inside a handler, whether the request's Principal may also do action: on the route's resource, or on
+// another one with On. "No" is a Decision whose Allow is false. An error means that nobody knows: a *Refusal with
+// CodeUnavailable when the policy is out of reach (WriteRefusal answers 503), another error when the call makes no sense,
+// as outside of Require. What the Principal is was found out at the start of the request.
+func (g *Guard) Can(ctx context.Context, action string, opts ...CanOption) (policy.Decision, error) {
+	in, err := question(ctx, action)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	for _, opt := range opts {
+		if err := opt(in); err != nil {
+			return policy.Decision{}, err
+		}
+	}
+	wait := &deadlineContext{parent: ctx, deadline: time.Now().Add(g.cfg.Timeout)}
+	defer wait.end()
+	return g.can(wait, in)
+}
+
+// CanAll is Can for several actions at once, each with its Decision. After an error nothing is known, and the map is nil.
+// The Decision of an action that was not asked for denies, as the zero value does.
+func (g *Guard) CanAll(ctx context.Context, actions ...string) (map[string]policy.Decision, error) {
+	wait := &deadlineContext{parent: ctx, deadline: time.Now().Add(g.cfg.Timeout)}
+	defer wait.end()
+	all := make(map[string]policy.Decision, len(actions))
+	for _, action := range actions {
+		in, err := question(ctx, action)
+		if err != nil {
+			return nil, err
+		}
+		if all[action], err = g.can(wait, in); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (g *Guard) can(ctx context.Context, in *policy.Input) (policy.Decision, error) {
+	d, err := g.decide(ctx, in)
+	if err != nil {
+		no := g.refuse(in.Action, CodeUnavailable, "policy", err)
+		g.recordCan(ctx, in, d, no)
+		return policy.Decision{}, no
+	}
+	g.recordCan(ctx, in, d, nil)
+	return d, nil
+}
+
+// question is the input of the request's Principal, about action.
+func question(ctx context.Context, action string) (*policy.Input, error) {
+	if !isScope(action) {
+		return nil, fmt.Errorf("middleware: Can: action %q is no scope-token (RFC 6749 section 3.3)", action)
+	}
+	p, ok := PrincipalFrom(ctx)
+	if !ok {
+		return nil, errors.New("middleware: Can: no Principal in this context: call it behind Require, with the request's context")
+	}
+	in := p.input
+	in.Action = action
+	if in.Subject == nil {
+		in.Subject = policy.NewSubject(policy.Token{Subject: p.Subject}, p.Org, p.Member)
+	}
+	return &in, nil
+}
