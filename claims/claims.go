@@ -32,7 +32,7 @@ type Claims struct {
 	Actor        *Actor       // act (RFC 8693 section 4.1), nil when nobody acts for the subject
 	Confirmation Confirmation // cnf (RFC 7800)
 
-	extra map[string]json.RawMessage // every claim of the payload, by name
+	payload []member // every claim, in the token's order
 }
 
 // Org names the organization that a token is scoped to. ID decides; Name is a hint that may be stale.
@@ -57,8 +57,12 @@ type Confirmation struct {
 	X5TS256 string // x5t#S256: thumbprint of a TLS client certificate (RFC 8705)
 }
 
-// Claim returns the JSON of one claim of the payload, standard or private, and whether the token carries it.
+// Claim returns a copy of the JSON of one claim of the payload, standard or private, and whether the token carries it.
 func (c *Claims) Claim(name string) (json.RawMessage, bool) {
-	raw, ok := c.extra[name]
-	return raw, ok
+	for _, m := range c.payload {
+		if m.name == name {
+			return json.RawMessage(m.raw), true
+		}
+	}
+	return nil, false
 }

@@ -1,0 +1,261 @@
+package claims
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	maxJWKSBytes   = 512 << 10
+	maxRedirects   = 3
+	fetchTimeout   = 10 * time.Second
+	firstRetry     = time.Second
+	lastRetry      = time.Minute
+	maxMissing     = 256             // kids remembered as unknown
+	missingTTL     = 5 * time.Minute // how long a kid that was asked for in vain causes no further fetch
+	defaultRefresh = 15 * time.Minute
+)
+
+// remoteKeys holds the keys of one issuer that publishes them at a URL. One goroutine does all fetching, so there is never
+// more than one request under way.
+type remoteKeys struct {
+	url         string
+	client      *http.Client
+	log         *slog.Logger
+	clock       func() time.Time
+	refresh     time.Duration // between two fetches that succeed, at most
+	askInterval time.Duration // between two fetches on behalf of unknown kids, at least
+	maxAge      time.Duration
+
+	keys   KeySet        // nil ring before the first success
+	first  chan struct{} // closed when the first fetch has ended, well or not
+	asked  chan struct{} // wakes the goroutine for an unknown kid
+	closed <-chan struct{}
+
+	mu        sync.Mutex
+	flight    chan struct{} // closed when the fetch that was asked for has ended; nil when none is pending
+	lastAsk   time.Time
+	missing   map[string]time.Time // kids that a fetch has not found, until when they are not asked for again
+	goodUntil time.Time            // of the whole set
+	lastErr   error
+}
+
+// find returns the key for a token, as keyring.find does. It waits for the first fetch, and for one fetch when the token's
+// kid is unknown, each as long as ctx lasts.
+func (r *remoteKeys) find(ctx context.Context, t *compact) (*key, error) {
+	ring, err := r.ring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k, err := ring.find(t, r.clock().UnixNano())
+	if err == nil || !errors.Is(err, errUnknownKID) {
+		return k, err
+	}
+	flight := r.ask(t.kid)
+	if flight == nil {
+		return nil, err
+	}
+	if err := r.wait(ctx, flight); err != nil {
+		return nil, err
+	}
+	if ring, err = r.ring(ctx); err != nil {
+		return nil, err
+	}
+	if k, err = ring.find(t, r.clock().UnixNano()); errors.Is(err, errUnknownKID) {
+		r.remember(t.kid)
+	}
+	return k, err
+}
+
+// ring returns the keys that may be used now.
+func (r *remoteKeys) ring(ctx context.Context) (*keyring, error) {
+	if err := r.wait(ctx, r.first); err != nil {
+		return nil, err
+	}
+	return r.keys.ring.Load(), r.health()
+}
+
+// health reports an error when no keys may be used now: none were ever fetched, or the last are too old.
+func (r *remoteKeys) health() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.goodUntil.IsZero():
+		return unavailable("no keys of the issuer could be fetched yet", r.lastErr)
+	case !r.clock().Before(r.goodUntil):
+		return unavailable("the issuer's keys could not be refreshed for too long", r.lastErr)
+	}
+	return nil
+}
+
+func (r *remoteKeys) wait(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	default:
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return unavailable("the caller's context ended before the issuer's keys came", context.Cause(ctx))
+	case <-r.closed:
+		return unavailable("the Verifier was closed", nil)
+	}
+}
+
+// ask has the keys fetched again for an unknown kid, and returns a channel that is closed when that is done. It returns nil
+// when it is too early for another fetch: anyone can send unknown kids, so they must not set the pace.
+func (r *remoteKeys) ask(kid string) <-chan struct{} {
+	now := r.clock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flight != nil {
+		return r.flight
+	}
+	if now.Before(r.missing[kid]) || !r.lastAsk.IsZero() && now.Sub(r.lastAsk) < r.askInterval {
+		return nil
+	}
+	r.lastAsk, r.flight = now, make(chan struct{})
+	r.asked <- struct{}{} // has room: it is emptied before flight becomes nil
+	return r.flight
+}
+
+func (r *remoteKeys) remember(kid string) {
+	now := r.clock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.missing) >= maxMissing {
+		clear(r.missing)
+	}
+	r.missing[strings.Clone(kid)] = now.Add(missingTTL)
+}
+
+// run fetches until ctx ends.
+func (r *remoteKeys) run(ctx context.Context) {
+	var flight chan struct{}
+	retry := firstRetry
+	for first := true; ; first = false {
+		err := r.fetch(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		r.mu.Lock()
+		if r.lastErr = err; err == nil {
+			clear(r.missing)
+		}
+		if flight != nil {
+			close(flight)
+			r.flight = nil
+		}
+		r.mu.Unlock()
+		if first {
+			close(r.first)
+		}
+
+		// Spread over the last third, so that many processes do not come at once.
+		pause := r.refresh - rand.N(r.refresh/3+1)
+		if err == nil {
+			retry = firstRetry
+		} else {
+			r.log.Warn("claims: fetching an issuer's keys failed; the last good ones stay in use", "url", r.url, "error", err)
+			pause = min(pause, retry)
+			retry = min(2*retry, lastRetry)
+		}
+		timer := time.NewTimer(pause)
+		flight = nil
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-r.asked:
+			timer.Stop()
+			r.mu.Lock()
+			flight = r.flight
+			r.mu.Unlock()
+		}
+	}
+}
+
+func (r *remoteKeys) fetch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	began := r.clock() // the keys are as old as the question, not as the answer
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	res, err := r.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("claims: the key endpoint answered %d", res.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxJWKSBytes+1))
+	if err != nil {
+		return err
+	}
+	if len(body) > maxJWKSBytes {
+		return fmt.Errorf("claims: the key endpoint answered with more than %d bytes", maxJWKSBytes)
+	}
+	next, err := parseKeyring(body)
+	if err != nil {
+		return err
+	}
+	for _, reason := range next.dropped {
+		r.log.Warn("claims: a key of an issuer is not used", "url", r.url, "reason", reason)
+	}
+	goodUntil := began.Add(r.maxAge)
+	r.keys.replace(next, goodUntil.UnixNano())
+	r.mu.Lock()
+	r.goodUntil = goodUntil
+	r.mu.Unlock()
+	return nil
+}
+
+// newKeyClient returns a client that follows few redirects, and only to where keys may be fetched from.
+func newKeyClient(base *http.Client, insecureHTTP bool) *http.Client {
+	client := &http.Client{
+		// Keys are fetched every few minutes: a connection kept open in between would only go stale.
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, ForceAttemptHTTP2: true},
+	}
+	if base != nil {
+		*client = *base
+	}
+	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects {
+			return errors.New("claims: too many redirects of the key endpoint")
+		}
+		return checkKeyURL(req.URL, insecureHTTP)
+	}
+	return client
+}
+
+// checkKeyURL: whoever can change the keys on their way can mint any token.
+func checkKeyURL(u *url.URL, insecureHTTP bool) error {
+	switch {
+	case u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return errors.New(`want an absolute URL such as "https://issuer.example/.well-known/jwks.json"`)
+	case u.Scheme == "https" || insecureHTTP:
+		return nil
+	}
+	host := u.Hostname()
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return errors.New("keys are fetched by https only, except from this machine; InsecureKeysOverHTTP allows it")
+}
