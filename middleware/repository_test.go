@@ -70,7 +70,7 @@ func TestReadme(t *testing.T) {
 		t.Errorf("README.md begins with the commands %q, want %q: a newcomer needs these two first", commands, want)
 	}
 	for _, command := range commands {
-		for _, word := range strings.FieldsSeq(command) {
+		for word := range strings.FieldsSeq(command) {
 			if dir, ok := strings.CutPrefix(word, "./"); ok && dir != "..." {
 				read(t, dir+"/main.go")
 			}
