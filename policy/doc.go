@@ -1,0 +1,75 @@
+// Package policy decides by Rego policies (Open Policy Agent) whether a subject may do an action: the product's own policy,
+// and that of the organization that the request is about.
+//
+//	rules, err := policy.Open(ctx, policy.Config{Source: policy.Dir("policies")})
+//	…
+//	decision, err := rules.Decide(ctx, &policy.Input{Action: "read:adventures", Subject: subject})
+//
+// # For authors of policies
+//
+// The product's policy is package authz, or below it, in the .rego files of the source's top folder. It may use all built-in
+// functions of OPA but http.send, net.lookup_ip_addr and opa.runtime. The engine asks it for
+//
+//	data.authz.allow         boolean
+//	data.authz.deny          set of strings and objects, the reasons; optional
+//	data.authz.obligations   object for the handler, read only after an allow; optional
+//
+// Where the top folder has no .rego file, this policy takes its place:
+//
+//	package authz
+//
+//	default allow := false
+//
+//	allow if input.action in input.member.permissions
+//
+// An organization's own policy is package org, or below it, in the folder orgs/<label>.<organization id>. Only the id counts:
+// the label is for readers. The engine asks it for
+//
+//	data.org.deny            as data.authz.deny; it always restricts
+//
+// and the product's policy may ask it for more, such as data.org.allow, which counts exactly as far as the product's policy
+// makes it count. Where an organization has no policy of its own, data.org is undefined. The product's policy must not replace
+// a part of data by with in a rule that reads data.org: such an evaluation fails.
+//
+// The input of both is described at Input. The answers combine to
+//
+//	authz.allow     authz.deny   org.deny    decision
+//	true            empty        empty       Allowed, with the obligations
+//	false           empty        empty       Denied, without reasons
+//	undefined       empty        empty       Undefined, a denial
+//	any boolean     either has members       Denied, the members are the reasons
+//	or undefined
+//	anything that fails                      Failed, a denial
+//
+// An undefined deny is an empty one. An evaluation fails when a value has another type than above, when rules conflict, when
+// a built-in function reports an error (none is swallowed as undefined), when input.resource is no JSON, or on a panic; the log
+// says which. One that takes longer than Config.Timeout is stopped: TimedOut, a denial. What fails in an organization's own
+// policy denies this organization's requests only.
+//
+// # The sandbox of an organization's own policy
+//
+// It reads input and data.org (and data.orgauthz, reserved for a library of helpers), each written out, and nothing else. It
+// calls built-in functions from a list: those whose answer depends on their arguments alone and that stop soon after they are
+// told to. Its files have at most 64 KB together, and brackets at most 100 deep. It is compiled by itself, without type checks:
+// a call with a wrong type fails when it is evaluated.
+//
+// # Changes of the source
+//
+// The source is looked at once a second. A changed one is read, compiled beside the active revision, and takes its place at
+// once and as a whole. If anything in it does not compile, the last good revision stays for everybody; Engine.Health and the
+// log say why, with file and line, until the source is mended. The same goes for a source that has vanished, a product's policy
+// without files, an organization's folder without files, and the disappearance of all organizations' policies: an
+// accident must not open what a policy closed. One organization's folder may be removed. Policies that are not in order when
+// the engine is opened are an error of Open.
+//
+// # Decisions are cached
+//
+// A decision without error is kept, with the whole input that led to it, in a cache bounded by bytes; the same input to
+// the same policies is answered from there. Policies that call a non-deterministic built-in function, such as time.now_ns,
+// are always evaluated.
+//
+// # What it does not do
+//
+// It fetches no policies over the network, holds no data beside the policies, and knows nothing of how fresh the subject
+// is: the age of an answer is the age of the membership that was put in.
+package policy
