@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/orgauthz/orgauthz/claims"
+	"github.com/orgauthz/orgauthz/middleware"
+	"github.com/orgauthz/orgauthz/orgstore"
+	"github.com/orgauthz/orgauthz/orgstore/cached"
+	"github.com/orgauthz/orgauthz/orgstore/rediscache"
+	"github.com/orgauthz/orgauthz/orgstore/sqlite"
+	"github.com/orgauthz/orgauthz/policy"
+)
+
+//go:embed policies
+var embeddedPolicies embed.FS
+
+// options are the command's flags. The zero value serves everything from embedded defaults.
+type options struct {
+	db       string // SQLite file; empty keeps the data in memory
+	redis    string // host:port; empty starts an embedded one
+	policies string // directory; empty uses the embedded policies
+	key      string // PEM file of the signing key; empty makes one
+	log      *slog.Logger
+}
+
+// app is the running product.
+type app struct {
+	log     *slog.Logger
+	engine  *orgstore.Engine
+	signer  *claims.Signer
+	guard   *middleware.Guard
+	catalog catalog
+	closers []func() error
+}
+
+// open builds the product. What it opened by the time something fails is closed again.
+func open(ctx context.Context, o options) (_ *app, err error) {
+	a := &app{log: o.log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	if a.signer, err = openSigner(o.key); err != nil {
+		return nil, err
+	}
+	rules, err := openPolicies(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	a.closeLast(rules.Close)
+	if a.engine, err = openStore(ctx, o.db); err != nil {
+		return nil, err
+	}
+	a.closeLast(a.engine.Close)
+	if _, err = seed(ctx, a.engine); err != nil {
+		return nil, err
+	}
+	a.catalog = catalog{a.engine}
+
+	shared, err := a.openRedis(ctx, o.redis)
+	if err != nil {
+		return nil, err
+	}
+	members, err := cached.New(a.engine, cached.Config{Shared: shared, Logger: o.log})
+	if err != nil {
+		return nil, err
+	}
+	a.closeLast(members.Close)
+
+	travel0 := claims.Auth0(issuer, audience)
+	travel0.JWKSURL, travel0.Keys = "", a.signer.KeySet()
+	tokens, err := claims.NewVerifier(claims.Config{
+		Issuers: []claims.Issuer{travel0}, MaxLifetime: maxLifetime, Leeway: clockSkew, Logger: o.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.closeLast(tokens.Close)
+	a.guard, err = middleware.New(middleware.Config{
+		Tokens: tokens, Members: members, Policy: rules, Realm: "travel0", Logger: o.log,
+	})
+	return a, err
+}
+
+func (a *app) closeLast(close func() error) { a.closers = append(a.closers, close) }
+
+// Close closes what open opened, newest first.
+func (a *app) Close() error {
+	var errs []error
+	for len(a.closers) > 0 {
+		last := len(a.closers) - 1
+		errs = append(errs, a.closers[last]())
+		a.closers = a.closers[:last]
+	}
+	return errors.Join(errs...)
+}
+
+func openSigner(path string) (*claims.Signer, error) {
+	var key crypto.Signer
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("-key: %w", err)
+		}
+		if key, err = claims.LoadPrivateKeyPEM(text); err != nil {
+			return nil, fmt.Errorf("-key %s: %w", path, err)
+		}
+	}
+	return claims.NewSigner(claims.SignerConfig{Issuer: issuer, Key: key})
+}
+
+func openPolicies(ctx context.Context, o options) (*policy.Engine, error) {
+	embedded, err := fs.Sub(embeddedPolicies, "policies")
+	if err != nil {
+		return nil, err
+	}
+	source := policy.FS(embedded)
+	if o.policies != "" {
+		source = policy.Dir(o.policies)
+	}
+	return policy.Open(ctx, policy.Config{Source: source, Logger: o.log})
+}
+
+func openStore(ctx context.Context, db string) (*orgstore.Engine, error) {
+	switch {
+	case db == "":
+		db = ":memory:"
+	case strings.Contains(db, "://"):
+		return nil, fmt.Errorf("-db: %s URLs are not supported: give the path of a SQLite file", db[:strings.Index(db, "://")])
+	}
+	engine, err := sqlite.Open(ctx, db, orgstore.Config{})
+	if err != nil {
+		return nil, fmt.Errorf("-db: %w", err)
+	}
+	return engine, nil
+}
+
+// openRedis connects the cache that instances share. A Redis that does not answer is no reason not to start: the cache
+// works without it and takes it up when it comes.
+func (a *app) openRedis(ctx context.Context, addr string) (*rediscache.Cache, error) {
+	if addr == "" {
+		embedded := miniredis.NewMiniRedis()
+		if err := embedded.Start(); err != nil {
+			return nil, fmt.Errorf("starting the embedded Redis: %w", err)
+		}
+		a.closeLast(func() error { embedded.Close(); return nil })
+		addr = embedded.Addr()
+	} else if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, fmt.Errorf("-redis: %w: give host:port", err)
+	}
+	shared, err := rediscache.Open(ctx, addr, rediscache.Config{Prefix: "travel0", Logger: a.log.With("redis", addr)})
+	if err != nil {
+		return nil, fmt.Errorf("-redis: %w", err)
+	}
+	a.closeLast(shared.Close)
+	return shared, nil
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// maxBody is the size of the largest request body that is read, in bytes.
+const maxBody = 1 << 20
+
+// badBody is why a request body was refused: with 400, or with 413 when it is too large.
+type badBody struct {
+	status int
+	detail string
+}
+
+func (e *badBody) Error() string { return e.detail }
+
+func badRequest(format string, args ...any) error {
+	return &badBody{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+// decodeBody reads the request's body, one JSON object, into the fields, by their exact names. Fields that the body leaves
+// out keep their values; unknown and repeated ones, null and values of another type are refused.
+func decodeBody(w http.ResponseWriter, r *http.Request, fields map[string]any) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return &badBody{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody)}
+	}
+	if err != nil {
+		return badRequest("the body could not be read to its end")
+	}
+
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return badRequest("the body must be one JSON object with the fields %s", names(fields))
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return badRequest("the body is not valid JSON: %v", err)
+		}
+		name := token.(string) // the decoder yields nothing else as an object's key
+		into, known := fields[name]
+		if !known {
+			return badRequest("unknown field %q: the fields are %s", name, names(fields))
+		}
+		if seen[name] {
+			return badRequest("field %q is there twice", name)
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return badRequest("the body is not valid JSON: %v", err)
+		}
+		if string(value) == "null" || json.Unmarshal(value, into) != nil {
+			return badRequest("field %q must be %s", name, typeName(into))
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return badRequest("the body is not valid JSON: %v", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return badRequest("the body goes on after the JSON object")
+	}
+	return nil
+}
+
+func names(fields map[string]any) string {
+	return strings.Join(slices.Sorted(maps.Keys(fields)), ", ")
+}
+
+func typeName(into any) string {
+	switch into.(type) {
+	case *string:
+		return "a string"
+	case *bool:
+		return "true or false"
+	case *int64:
+		return "an integer"
+	case *[]string:
+		return "a list of strings"
+	}
+	return fmt.Sprintf("of type %T", into)
+}
+
+// writeJSON answers with status and the JSON form of body.
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client has gone: nobody is left to be told
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/orgauthz/orgauthz/middleware"
+	"github.com/orgauthz/orgauthz/orgstore"
+)
+
+// handler serves the API, the mux's own refusals as problem+json included.
+func (a *app) handler() http.Handler { return middleware.Problems(a.routes()) }
+
+// publicRoutes are those that nobody needs a token for. The test that audits the routes knows no other.
+var publicRoutes = []string{"GET /healthz", "GET /.well-known/jwks.json", "POST /dev/tokens"}
+
+// routes is the whole API: one line per route, each naming the action that its caller must be permitted.
+func (a *app) routes() *middleware.Mux {
+	mux := middleware.NewMux()
+	guard := a.guard
+
+	mux.HandleFunc("GET /healthz", a.health)
+	mux.Handle("GET /.well-known/jwks.json", a.signer.JWKS())
+	mux.HandleFunc("POST /dev/tokens", a.mintDemoToken)
+
+	mux.Handle("GET /orgs/{org}/adventures", guard.RequireFunc("read:adventures", a.listAdventures))
+	mux.Handle("POST /orgs/{org}/adventures", guard.RequireFunc("create:adventures", a.createAdventure))
+	mux.Handle("POST /orgs/{org}/adventures/{id}/signups", guard.RequireFunc("create:signups", a.signUp, middleware.Resource(a.loadAdventure)))
+	mux.Handle("GET /orgs/{org}/guides/{user}/ratings", guard.RequireFunc("read:ratings", a.listRatings))
+	mux.Handle("GET /orgs/{org}/members", guard.RequireFunc("read:members", a.listMembers))
+	mux.Handle("POST /orgs/{org}/members", guard.RequireFunc("create:members", a.addMember))
+	mux.Handle("DELETE /orgs/{org}/members/{user}", guard.RequireFunc("delete:members", a.removeMember))
+	return mux
+}
+
+func (a *app) health(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (a *app) listAdventures(w http.ResponseWriter, r *http.Request) {
+	list, err := a.catalog.adventures(r.Context(), caller(r).Org.ID)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"adventures": list})
+}
+
+func (a *app) createAdventure(w http.ResponseWriter, r *http.Request) {
+	var name string
+	var staffOnly bool
+	if err := decodeBody(w, r, map[string]any{"name": &name, "staff_only": &staffOnly}); err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	name = strings.TrimSpace(name)
+	if name == "" || len(name) > 255 {
+		problem(w, http.StatusUnprocessableEntity, "name must be 1 to 255 bytes, not counting spaces around it")
+		return
+	}
+	created, err := a.catalog.createAdventure(r.Context(), caller(r).Org.ID, name, staffOnly)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusCreated, created)
+}
+
+// loadAdventure is the resource of the sign-up route: the policies see it as input.resource.
+func (a *app) loadAdventure(r *http.Request, who *middleware.Principal) (adventure, error) {
+	return a.catalog.adventure(r.Context(), who.Org.ID, r.PathValue("id"))
+}
+
+func (a *app) signUp(w http.ResponseWriter, r *http.Request) {
+	who := caller(r)
+	adventure, _ := middleware.ResourceFrom[adventure](r.Context())
+	count, err := a.catalog.signUp(r.Context(), who.Org.ID, adventure.ID, who.Member.ID)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusCreated, map[string]any{"adventure": adventure.ID, "user": who.Member.ID, "signups": count})
+}
+
+func (a *app) listRatings(w http.ResponseWriter, r *http.Request) {
+	org, guide := caller(r).Org.ID, r.PathValue("user")
+	switch _, err := a.engine.Members.Get(r.Context(), org, guide); {
+	case errors.Is(err, orgstore.ErrNotFound), errors.Is(err, orgstore.ErrInvalid):
+		problem(w, http.StatusNotFound, "no such member of this organization")
+		return
+	case err != nil:
+		a.refuse(w, r, err)
+		return
+	}
+	list, err := a.catalog.ratings(r.Context(), org, guide)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	answer := struct {
+		User    string   `json:"user"`
+		Count   int      `json:"count"`
+		Average *float64 `json:"average"` // null while nobody has rated
+		Ratings []rating `json:"ratings"`
+	}{User: guide, Count: len(list), Ratings: list}
+	if len(list) > 0 {
+		var stars int
+		for _, r := range list {
+			stars += r.Stars
+		}
+		average := float64(stars) / float64(len(list))
+		answer.Average = &average
+	}
+	if err := a.nameOrganizations(r.Context(), list); err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// nameOrganizations replaces the organizations' ids in list with their names.
+func (a *app) nameOrganizations(ctx context.Context, list []rating) error {
+	names := map[string]string{}
+	for i := range list {
+		id := list[i].Org
+		if names[id] == "" {
+			o, err := a.engine.Organizations.Get(ctx, id)
+			if err != nil {
+				return err
+			}
+			names[id] = o.Name
+		}
+		list[i].Org = names[id]
+	}
+	return nil
+}
+
+func roleNames(roles []orgstore.MemberRole) []string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = r.Name
+	}
+	return names
+}
+
+type member struct {
+	User  string   `json:"user"`
+	Roles []string `json:"roles"`
+}
+
+func (a *app) listMembers(w http.ResponseWriter, r *http.Request) {
+	members := []member{}
+	for page := (orgstore.ListOptions{Limit: 1000}); ; {
+		list, err := a.engine.Members.List(r.Context(), caller(r).Org.ID, page)
+		if err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		for _, m := range list.Items {
+			members = append(members, member{User: m.User, Roles: roleNames(m.Roles)})
+		}
+		if page.After = list.Next; page.After == "" {
+			break
+		}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"members": members})
+}
+
+func (a *app) addMember(w http.ResponseWriter, r *http.Request) {
+	var user string
+	var names []string
+	kind := staff
+	if err := decodeBody(w, r, map[string]any{"user": &user, "roles": &names, "employment": &kind}); err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	if kind != staff && kind != freelance {
+		problem(w, http.StatusUnprocessableEntity, "employment must be staff or freelance")
+		return
+	}
+	if len(names) == 0 {
+		problem(w, http.StatusUnprocessableEntity, "roles must name at least one of admin, manager, guide")
+		return
+	}
+	roleIDs := make([]string, 0, len(names))
+	for _, name := range names {
+		role, err := a.engine.Roles.GetByName(r.Context(), name)
+		if errors.Is(err, orgstore.ErrNotFound) {
+			problem(w, http.StatusUnprocessableEntity, "unknown role: roles are admin, manager, guide")
+			return
+		}
+		if err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		roleIDs = append(roleIDs, role.ID)
+	}
+	org := caller(r).Org.ID
+	result, err := a.engine.Members.Add(r.Context(), org, user, orgstore.MemberOptions{Roles: roleIDs, Metadata: employment(kind)})
+	switch {
+	case errors.Is(err, orgstore.ErrNotFound), errors.Is(err, orgstore.ErrInvalid):
+		problem(w, http.StatusUnprocessableEntity, "unknown user: only users of the directory can become members")
+	case err != nil:
+		a.refuse(w, r, err)
+	case !result.Changed:
+		problem(w, http.StatusConflict, "the user is a member already")
+	default:
+		writeJSON(w, http.StatusCreated, member{User: user, Roles: names})
+	}
+}
+
+func (a *app) removeMember(w http.ResponseWriter, r *http.Request) {
+	result, err := a.engine.Members.Remove(r.Context(), caller(r).Org.ID, r.PathValue("user"))
+	switch {
+	case errors.Is(err, orgstore.ErrInvalid), err == nil && !result.Changed:
+		problem(w, http.StatusNotFound, "no such member of this organization")
+	case err != nil:
+		a.refuse(w, r, err)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func caller(r *http.Request) *middleware.Principal { return middleware.MustPrincipal(r.Context()) }
