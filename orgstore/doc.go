@@ -1,0 +1,35 @@
+// Package orgstore holds the organizations of a B2B product: who is a member of which, with which roles, and what these
+// roles permit. It answers, for every request, what a principal is in an organization.
+//
+// The Engine owns the data and every rule about it. Backends open one on their database:
+//
+//	engine, err := sqlite.Open(ctx, "orgs.db", orgstore.Config{})
+//
+//	acme, _, err := engine.Organizations.Create(ctx, orgstore.Organization{Name: "acme"})
+//	guide, _, err := engine.Roles.Create(ctx, orgstore.Role{Name: "guide", Permissions: []string{"read:adventures"}})
+//	_, _, err = engine.Users.Create(ctx, orgstore.User{ID: "auth0|emilio"})
+//	_, err = engine.Members.Add(ctx, acme.ID, "auth0|emilio", orgstore.MemberOptions{Roles: []string{guide.ID}})
+//
+//	access, err := engine.Resolve(ctx, orgstore.Query{Org: "acme", Principal: "auth0|emilio"})
+//	// access.Standing == orgstore.StandingMember, access.Member.Has("read:adventures")
+//
+// Operations are grouped by noun: Organizations, Users, Roles, Members, Events. Every one that changes something returns a
+// Result, which says whether there was anything to do and which revisions it raised; Create returns what it made before it.
+// Transact puts several of them, and the caller's own SQL in the same database, into one transaction.
+//
+// # Promises
+//
+//   - A mutation that returned nil is durable, and every later Resolve of every Engine on the database sees it.
+//   - Resolve answers from one snapshot, and costs the same whatever the number of members and organizations.
+//   - A "no" is an Access with another Standing than StandingMember; an error means "not known" and is an ErrUnavailable or
+//     the context's. Nothing is ever guessed.
+//   - Whatever can change an answer has a revision, and every change raises those of the scopes that it changed, in the same
+//     transaction, with an event for each. A change that changes nothing raises nothing.
+//   - What is deleted is gone at once: no request that begins after Delete returned sees it. Ids of organizations and roles
+//     are never given again.
+//
+// # What it does not do
+//
+// It does not authenticate, and it does not check who calls it: guard the routes from which you call mutations. It caches
+// nothing; package cached does, and is told of every commit by OnCommit.
+package orgstore

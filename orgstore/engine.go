@@ -1,0 +1,173 @@
+package orgstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Engine holds organizations, users, roles and members in a SQL database and enforces every rule about them. Open one with
+// a backend, for example sqlite.Open. Its methods and those of its nouns may be called from any number of goroutines.
+//
+// Mutations are durable when they return nil, and visible to every later Resolve of every Engine on the same database.
+type Engine struct {
+	Organizations *Organizations
+	Users         *Users
+	Roles         *Roles
+	Members       *Members
+	Events        *Events
+
+	*core
+	tx *transaction // nil, except in the Engine that Transact hands to its function
+}
+
+// core is what an Engine shares with the Engines that Transact derives from it.
+type core struct {
+	cfg         Config
+	dialect     Dialect
+	write, read *sql.DB
+	byID        *sql.Stmt // the statements of Resolve, prepared on read
+	byName      *sql.Stmt
+
+	closed    atomic.Bool
+	closeOnce sync.Once
+	closeErr  error
+
+	mu        sync.Mutex
+	listeners []*listener // copied on every change
+}
+
+type listener struct {
+	call func(ctx context.Context, changes []Change)
+}
+
+var _ Resolver = (*Engine)(nil)
+
+// New makes an Engine of an open database whose schema is up to date. It is for backends; everyone else opens one of them.
+//
+// Transactions on write must see the newest committed state and keep it until they end, or fail as Retryable. Statements
+// on read must see the newest committed state when they begin, and transactions on read one snapshot. Both may be the same
+// pool. New owns them: they are closed with the Engine, and when New fails.
+func New(write, read *sql.DB, dialect Dialect, cfg Config) (*Engine, error) {
+	cfg, err := cfg.withDefaults()
+	c := &core{cfg: cfg, dialect: dialect, write: write, read: read}
+	if err == nil {
+		c.byID, err = read.Prepare(resolveByID)
+	}
+	if err == nil {
+		c.byName, err = read.Prepare(resolveByName)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c.engine(nil), nil
+}
+
+// engine returns an Engine whose operations run in tx, or in transactions of their own when tx is nil.
+func (c *core) engine(tx *transaction) *Engine {
+	e := &Engine{core: c, tx: tx}
+	e.Organizations = &Organizations{e}
+	e.Users = &Users{e}
+	e.Roles = &Roles{e}
+	e.Members = &Members{e}
+	e.Events = &Events{e}
+	return e
+}
+
+// Close waits for running operations and closes the database. Later operations fail with ErrUnavailable. Closing again
+// does nothing and returns the same error.
+func (e *Engine) Close() error {
+	if e.tx != nil {
+		return errors.New("orgstore: the engine of a transaction cannot be closed")
+	}
+	return e.close()
+}
+
+func (c *core) close() error {
+	c.closeOnce.Do(func() {
+		c.closed.Store(true)
+		for _, stmt := range []*sql.Stmt{c.byID, c.byName} {
+			if stmt != nil {
+				c.closeErr = errors.Join(c.closeErr, stmt.Close())
+			}
+		}
+		c.closeErr = errors.Join(c.closeErr, c.read.Close())
+		if c.write != c.read {
+			c.closeErr = errors.Join(c.closeErr, c.write.Close())
+		}
+	})
+	return c.closeErr
+}
+
+// Health reports whether the store can be read at this moment: nil, an ErrUnavailable, or the context's error.
+func (e *Engine) Health(ctx context.Context) error {
+	var position int64
+	row := e.reader().QueryRowContext(ctx, `SELECT position FROM orgauthz_meta WHERE id = 1`)
+	return e.failure(ctx, row.Scan(&position))
+}
+
+// OnCommit has call called after every commit that changed something, before the mutation or Transact that committed
+// returns to its caller: with all changes of the transaction, in their order. Calls of concurrent transactions may come in
+// another order than their commits: what counts is the revision of each change. The context has the values of the
+// mutation's, is not cancelled with it, and ends after Config.CommitTimeout. A panic is logged and goes no further.
+//
+// After stop, no further call begins. Changes made by other processes are not told.
+func (e *Engine) OnCommit(call func(ctx context.Context, changes []Change)) (stop func()) {
+	l := &listener{call: call}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.listeners = append(slices.Clone(e.listeners), l)
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.listeners = slices.DeleteFunc(slices.Clone(e.listeners), func(o *listener) bool { return o == l })
+	}
+}
+
+// committed tells the listeners of changes.
+func (c *core) committed(ctx context.Context, changes []Change) {
+	c.mu.Lock()
+	listeners := c.listeners
+	c.mu.Unlock()
+	if len(changes) == 0 || len(listeners) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.CommitTimeout)
+	defer cancel()
+	for _, l := range listeners {
+		c.tell(ctx, l, changes)
+	}
+}
+
+func (c *core) tell(ctx context.Context, l *listener, changes []Change) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.cfg.Logger.ErrorContext(ctx, "orgstore: a function of OnCommit panicked",
+				"panic", p, "change", changes[0].ID, "stack", string(debug.Stack()))
+		}
+	}()
+	l.call(ctx, slices.Clone(changes))
+}
+
+// failure turns what the database answered into an error of this package. Errors of this package stay as they are.
+func (c *core) failure(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("orgstore: %w", ctx.Err())
+	case c.closed.Load():
+		return &unavailable{errors.New("the engine is closed")}
+	}
+	for _, category := range []error{ErrNotFound, ErrConflict, ErrInvalid, ErrLimit, ErrDenied, ErrUnavailable} {
+		if errors.Is(err, category) {
+			return err
+		}
+	}
+	return &unavailable{err}
+}

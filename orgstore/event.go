@@ -1,0 +1,72 @@
+package orgstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+)
+
+// Event is the record of one raised scope: who changed what, when, from what to what. Events are only ever added.
+type Event struct {
+	ID           string          `json:"id"`                     // sorts in the order of the changes
+	ChangeID     string          `json:"change_id"`              // common to all events of one transaction
+	Type         string          `json:"type"`                   // for example "organization.member.added"
+	Organization string          `json:"organization,omitempty"` // id; empty for users and roles
+	Scope        Scope           `json:"-"`                      // what was changed
+	Revision     uint64          `json:"revision"`               // what Scope was raised to; without gaps for each scope (rule EVT-2)
+	Actor        string          `json:"actor,omitempty"`        // from WithActor
+	Before       json.RawMessage `json:"before,omitempty"`       // nil for what was not there before
+	After        json.RawMessage `json:"after,omitempty"`        // nil for what is not there any more
+	Time         time.Time       `json:"time"`                   // UTC; never before that of an earlier event
+}
+
+// EventOptions selects a page of events. The zero value is the first 50 of all.
+type EventOptions struct {
+	Organization string // only this organization's, by id, a deleted one's too; empty means all
+	Limit        int    // as ListOptions.Limit
+	After        string // Next of the page before, or the ID of an event: those after it
+}
+
+// Events are the events of an Engine.
+type Events struct{ e *Engine }
+
+// List returns a page of events, oldest first.
+func (s *Events) List(ctx context.Context, opts EventOptions) (Page[*Event], error) {
+	where := `$1 = ''`
+	if opts.Organization != "" {
+		where = `org = $1`
+	}
+	limit, _, err := ListOptions{Limit: opts.Limit}.cursor("events")
+	if err != nil {
+		return Page[*Event]{}, err
+	}
+	items, err := collect(ctx, s.e.reader(), `
+		SELECT id, change_id, type, org, scope_kind, scope_org, scope_id, revision, actor, before_json, after_json, created_at
+		FROM orgauthz_events WHERE `+where+` AND id > $2 ORDER BY id LIMIT $3`,
+		[]any{opts.Organization, opts.After, limit + 1}, scanEvent)
+	if err != nil {
+		return Page[*Event]{}, s.e.failure(ctx, err)
+	}
+	if len(items) <= limit {
+		return Page[*Event]{Items: items}, nil
+	}
+	items = items[:limit]
+	return Page[*Event]{items, items[limit-1].ID}, nil
+}
+
+func scanEvent(row scanner) (*Event, error) {
+	var e Event
+	var before, after sql.NullString
+	var at int64
+	err := row.Scan(&e.ID, &e.ChangeID, &e.Type, &e.Organization, &e.Scope.Kind, &e.Scope.Org, &e.Scope.ID, &e.Revision, &e.Actor,
+		&before, &after, &at)
+	if before.Valid {
+		e.Before = json.RawMessage(before.String)
+	}
+	if after.Valid {
+		e.After = json.RawMessage(after.String)
+	}
+	e.Time = time.UnixMicro(at).UTC()
+	return &e, err
+}

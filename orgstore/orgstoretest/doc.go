@@ -1,0 +1,15 @@
+// Package orgstoretest is the conformance suite of the org store: what every backend, every cache in front of one, and every
+// Resolver of a team's own must do.
+//
+//	func TestEngine(t *testing.T) { orgstoretest.TestEngine(t, open) }
+//
+//	func TestResolver(t *testing.T) {
+//		orgstoretest.TestResolver(t, func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) {
+//			engine := open(t)
+//			return engine, newCache(t, engine)
+//		})
+//	}
+//
+// Both open a fresh, empty store for each subtest, and run their subtests in parallel. What open makes is closed by open
+// itself, with t.Cleanup.
+package orgstoretest

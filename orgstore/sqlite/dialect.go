@@ -1,0 +1,45 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	driverpkg "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+
+	"github.com/orgauthz/orgauthz/orgstore"
+)
+
+// dialect is the orgstore.Dialect of SQLite. Every write transaction begins with BEGIN IMMEDIATE: there is one at a time,
+// and what it reads is the newest state.
+type dialect struct{}
+
+var _ orgstore.Dialect = dialect{}
+
+func (dialect) Retryable(err error) bool {
+	e, ok := errors.AsType[*driverpkg.Error](err)
+	return ok && (e.Code()&0xff == codes.SQLITE_BUSY || e.Code()&0xff == codes.SQLITE_LOCKED)
+}
+
+func (dialect) Lock(context.Context, *sql.Tx, []orgstore.Scope, []orgstore.Scope) error { return nil }
+
+// Alive tries to begin a transaction, which SQLite refuses exactly while there is one.
+func (dialect) Alive(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "BEGIN")
+	if e, ok := errors.AsType[*driverpkg.Error](err); ok && e.Code() == codes.SQLITE_ERROR {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "ROLLBACK")
+	return errors.Join(errors.New("SQLite has rolled the transaction back"), err)
+}
+
+func (dialect) Stamp(ctx context.Context, tx *sql.Tx, now int64) (position, at int64, err error) {
+	err = tx.QueryRowContext(ctx, `
+		UPDATE orgauthz_meta SET position = position + 1, clock = CASE WHEN clock < $1 THEN $1 ELSE clock END
+		WHERE id = 1 RETURNING position, clock`, now).Scan(&position, &at)
+	return position, at, err
+}

@@ -1,0 +1,35 @@
+package sqlite_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/orgauthz/orgauthz/orgstore"
+	"github.com/orgauthz/orgauthz/orgstore/orgstoretest"
+	"github.com/orgauthz/orgauthz/orgstore/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func memory(t testing.TB) *orgstore.Engine {
+	t.Helper()
+	e, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return e
+}
+
+func TestResolver(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestResolver(t, func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) {
+		e := memory(t)
+		return e, e
+	})
+}

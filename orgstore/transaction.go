@@ -1,0 +1,308 @@
+package orgstore
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Result says what a mutation did.
+type Result struct {
+	// Changed is false when there was nothing to do: then nothing was written, no revision raised and no event told.
+	Changed bool
+	// Revision holds the revisions that the mutation raised, for Query.AtLeast. Nil when nothing changed.
+	Revision Vector
+}
+
+func resultOf(changes []Change) Result {
+	if len(changes) == 0 {
+		return Result{}
+	}
+	last := make(Vector, 0, len(changes))
+	for _, c := range changes {
+		i := slices.IndexFunc(last, func(r Revision) bool { return r.Scope == c.Scope })
+		if i < 0 {
+			i = len(last)
+			last = append(last, Revision{})
+		}
+		last[i] = Revision{c.Scope, c.Revision}
+	}
+	return Result{Changed: true, Revision: last}
+}
+
+// actorKey is the context key of WithActor.
+type actorKey struct{}
+
+// WithActor returns a context whose mutations name actor in their events: a user id, or whatever names who acts.
+func WithActor(ctx context.Context, actor string) context.Context {
+	return context.WithValue(ctx, actorKey{}, actor)
+}
+
+// insideKey is the context key that marks the function of a Transact of one core.
+type insideKey struct{ *core }
+
+// transaction is one SQL transaction of the engine.
+type transaction struct {
+	*core
+	sql   *sql.Tx
+	ended bool // the function of Transact has returned, or the database has ended the transaction
+
+	id       string // change id
+	position int64
+	at       time.Time // zero until stamp
+	changes  []Change
+}
+
+// mutate runs op, all of it or nothing, in the transaction that e is bound to or else in one of its own.
+func (e *Engine) mutate(ctx context.Context, op func(tx *transaction) error) (Result, error) {
+	if e.tx != nil {
+		return e.tx.join(ctx, func() error { return op(e.tx) })
+	}
+	changes, err := e.commit(ctx, op)
+	if err != nil {
+		return Result{}, e.failure(ctx, err)
+	}
+	return resultOf(changes), nil
+}
+
+// Transact runs fn in one transaction: what fn does with tx, and what it does with the operations of e, is committed
+// together when fn returns nil, and not at all when it returns an error (which Transact returns as it is) or panics.
+// Functions of OnCommit are called once, after the commit and before Transact returns. The Result is that of all
+// operations of e.
+//
+// Inside fn: use e, not the Engine that Transact was called on, whose mutations are refused there (they would wait for this
+// transaction to end). Reads of e see what fn has done so far. e.Transact nests: an error of the inner function undoes what
+// the inner one did, no more. e and tx are for one goroutine, end with fn, and fn neither commits nor rolls back itself.
+//
+// fn runs again from its beginning when the database reports a conflict with another transaction, so that its only effects
+// should be those of the transaction. While it runs no one else may be able to write: keep it short.
+func (e *Engine) Transact(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx, e *Engine) error) (Result, error) {
+	if e.tx != nil {
+		return e.tx.nest(ctx, func() error { return fn(ctx, e.tx.sql, e) })
+	}
+	inside := context.WithValue(ctx, insideKey{e.core}, true)
+	changes, err := e.commit(ctx, func(tx *transaction) error {
+		defer func() { tx.ended = true }()
+		return fn(inside, tx.sql, e.engine(tx))
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return resultOf(changes), nil
+}
+
+// View runs fn in a read-only transaction of the same database, for a caller's own queries beside the engine's tables: one
+// snapshot of all that was committed before. The error of fn is returned as it is. In the Engine of a Transact it sees what
+// that has done so far.
+func (e *Engine) View(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
+	if e.tx != nil {
+		if err := e.tx.usable(ctx); err != nil {
+			return err
+		}
+		return fn(ctx, e.tx.sql)
+	}
+	tx, err := e.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return e.failure(ctx, err)
+	}
+	defer tx.Rollback() // a read has nothing to commit
+	return fn(ctx, tx)
+}
+
+// commit runs op in a new transaction, again while it loses against others, and tells the listeners.
+func (c *core) commit(ctx context.Context, op func(tx *transaction) error) ([]Change, error) {
+	if ctx.Value(insideKey{c}) != nil {
+		return nil, &Invalid{Field: "engine", Text: "must be the one that Transact hands to its function"}
+	}
+	began := time.Now()
+	for {
+		changes, err := c.attempt(ctx, op)
+		if err == nil {
+			c.committed(ctx, changes)
+			return changes, nil
+		}
+		if ctx.Err() != nil || !c.dialect.Retryable(err) || time.Since(began) >= c.cfg.LockTimeout {
+			return nil, err
+		}
+		pause := time.NewTimer(time.Millisecond + mathrand.N(9*time.Millisecond))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+		}
+	}
+}
+
+// attempt runs op in a new transaction once.
+func (c *core) attempt(ctx context.Context, op func(tx *transaction) error) ([]Change, error) {
+	// Waiting for a connection is waiting for other writers of this process.
+	wait, cancel := context.WithTimeout(ctx, c.cfg.LockTimeout)
+	conn, err := c.write.Conn(wait)
+	cancel()
+	if err != nil {
+		return nil, c.failure(ctx, err)
+	}
+	defer conn.Close()
+	sqlTx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, c.failure(ctx, err)
+	}
+	defer sqlTx.Rollback() // after a commit it does nothing; after an error or a panic all is undone
+	tx := &transaction{core: c, sql: sqlTx}
+	if err := op(tx); err != nil {
+		return nil, err
+	}
+	if err := sqlTx.Commit(); err != nil {
+		return nil, c.failure(ctx, err)
+	}
+	return tx.changes, nil
+}
+
+// usable reports whether operations can still join tx.
+func (tx *transaction) usable(ctx context.Context) error {
+	if !tx.ended {
+		err := tx.dialect.Alive(ctx, tx.sql)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			tx.ended = true
+		}
+		return tx.failure(ctx, fmt.Errorf("an earlier error has ended the transaction: %w", err))
+	}
+	return tx.failure(ctx, errors.New("the transaction of this engine has ended"))
+}
+
+// savepoint names every savepoint of the engine: with the same name the newest counts, in SQLite as in PostgreSQL.
+const savepoint = "orgauthz_savepoint"
+
+// nest runs fn so that an error undoes what it did in tx, and no more. It returns the error of fn as it is.
+func (tx *transaction) nest(ctx context.Context, fn func() error) (Result, error) {
+	if err := tx.usable(ctx); err != nil {
+		return Result{}, err
+	}
+	if _, err := tx.sql.ExecContext(ctx, "SAVEPOINT "+savepoint); err != nil {
+		return Result{}, tx.failure(ctx, err)
+	}
+	before, at, done := len(tx.changes), tx.at, false
+	defer func() {
+		if done {
+			return
+		}
+		tx.changes, tx.at = tx.changes[:before], at // a stamp taken by fn is undone with the rest
+		// Not with ctx: it may be what ended fn. Where this fails, the database has ended the whole transaction.
+		undo := context.WithoutCancel(ctx)
+		if _, e := tx.sql.ExecContext(undo, "ROLLBACK TO SAVEPOINT "+savepoint); e != nil {
+			tx.ended = true
+		} else if _, e := tx.sql.ExecContext(undo, "RELEASE SAVEPOINT "+savepoint); e != nil {
+			tx.ended = true
+		}
+	}()
+	if err := fn(); err != nil {
+		return Result{}, err
+	}
+	if _, err := tx.sql.ExecContext(ctx, "RELEASE SAVEPOINT "+savepoint); err != nil {
+		return Result{}, tx.failure(ctx, err)
+	}
+	done = true
+	return resultOf(tx.changes[before:]), nil
+}
+
+// join runs one operation of the engine in tx.
+func (tx *transaction) join(ctx context.Context, op func() error) (Result, error) {
+	result, err := tx.nest(ctx, op)
+	return result, tx.failure(ctx, err)
+}
+
+// lock locks the scopes that an operation changes, and those that its checks read, before it looks at either.
+func (tx *transaction) lock(ctx context.Context, write, read []Scope) error {
+	order := func(a, b Scope) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Org, b.Org), cmp.Compare(a.ID, b.ID))
+	}
+	sorted := func(scopes []Scope) []Scope {
+		scopes = slices.Clone(scopes)
+		slices.SortFunc(scopes, order)
+		return slices.Compact(scopes)
+	}
+	return tx.dialect.Lock(ctx, tx.sql, sorted(write), sorted(read))
+}
+
+// now returns the time of the transaction, the same for all that it writes. Asking for it is a write.
+func (tx *transaction) now(ctx context.Context) (time.Time, error) {
+	if tx.at.IsZero() {
+		position, at, err := tx.dialect.Stamp(ctx, tx.sql, tx.cfg.Clock().UnixMicro())
+		if err != nil {
+			return time.Time{}, err
+		}
+		tx.id = "chg_" + strings.ToLower(rand.Text())
+		tx.position, tx.at = position, time.UnixMicro(at).UTC()
+	}
+	return tx.at, nil
+}
+
+// raise raises the revision of scope by one and writes the event that says why. before and after are what the event shows of
+// the scope, as JSON; nil for what was not, or is not any more.
+func (tx *transaction) raise(ctx context.Context, scope Scope, org, eventType string, before, after any) error {
+	at, err := tx.now(ctx)
+	if err != nil {
+		return err
+	}
+	var revision uint64
+	err = tx.sql.QueryRowContext(ctx, `
+		INSERT INTO orgauthz_scopes (kind, org, id, revision, position) VALUES ($1, $2, $3, 1, $4)
+		ON CONFLICT (kind, org, id) DO UPDATE SET revision = orgauthz_scopes.revision + 1, position = excluded.position
+		RETURNING revision`, scope.Kind, scope.Org, scope.ID, tx.position).Scan(&revision)
+	if err != nil {
+		return err
+	}
+	was, err := eventJSON(before)
+	if err != nil {
+		return err
+	}
+	is, err := eventJSON(after)
+	if err != nil {
+		return err
+	}
+	actor, _ := ctx.Value(actorKey{}).(string)
+	id := fmt.Sprintf("evt_%012x%012x%06x", at.UnixMilli(), tx.position, len(tx.changes))
+	_, err = tx.sql.ExecContext(ctx, `
+		INSERT INTO orgauthz_events (id, change_id, type, org, scope_kind, scope_org, scope_id, revision, actor,
+			before_json, after_json, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		id, tx.id, eventType, org, scope.Kind, scope.Org, scope.ID, revision, actor, was, is, at.UnixMicro())
+	if err != nil {
+		return err
+	}
+	tx.changes = append(tx.changes, Change{Scope: scope, Revision: revision, ID: tx.id, Type: eventType})
+	return nil
+}
+
+func eventJSON(v any) (sql.NullString, error) {
+	if v == nil {
+		return sql.NullString{}, nil
+	}
+	data, err := json.Marshal(v)
+	return sql.NullString{String: string(data), Valid: true}, err
+}
+
+// queryer is what a read needs of a pool or a transaction.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// reader returns where e reads: the transaction that it is bound to, or the newest committed state.
+func (e *Engine) reader() queryer {
+	if e.tx != nil {
+		return e.tx.sql
+	}
+	return e.read
+}

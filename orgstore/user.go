@@ -1,0 +1,192 @@
+package orgstore
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// User is one user of the directory: somebody who can be a member of organizations.
+type User struct {
+	ID        string    `json:"user_id"` // the subject of the user's tokens, for example "auth0|emilio"; at most 1,024 printable bytes
+	Email     string    `json:"email,omitempty"`
+	Name      string    `json:"name,omitempty"`
+	Blocked   bool      `json:"blocked"`
+	CreatedAt time.Time `json:"created_at"` // UTC
+	UpdatedAt time.Time `json:"updated_at"` // UTC
+}
+
+// UserUpdate says what to change of a user. What is nil stays as it is.
+type UserUpdate struct {
+	Email *string // "" clears it
+	Name  *string // "" clears it
+}
+
+// Users are the users of an Engine's directory.
+type Users struct{ e *Engine }
+
+const userColumns = `id, email, name, blocked, created_at, updated_at`
+
+func scanUser(row scanner) (*User, error) {
+	var u User
+	var created, updated int64
+	err := row.Scan(&u.ID, &u.Email, &u.Name, &u.Blocked, &created, &updated)
+	u.CreatedAt, u.UpdatedAt = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
+	return &u, err
+}
+
+func user(ctx context.Context, q queryer, id string) (*User, error) {
+	if !validUserID(id) {
+		return nil, &NotFound{"user"}
+	}
+	return one(scanUser(q.QueryRowContext(ctx, `SELECT `+userColumns+` FROM orgauthz_users WHERE id = $1`, id)))("user")
+}
+
+func (u *User) check() error {
+	return errors.Join(checkText("email", "", u.Email, maxEmail), checkText("name", "", u.Name, maxUserName))
+}
+
+// Create makes a user of u, whose ID must be given. The times of u are ignored. The id of a deleted user can be used again,
+// because it is the identity provider's: it begins without any membership.
+//
+// Errors: Invalid, Conflict (id taken).
+func (s *Users) Create(ctx context.Context, u User) (*User, Result, error) {
+	err := u.check()
+	if !validUserID(u.ID) {
+		err = errors.Join(err, &Invalid{"user_id", "", "must be 1 to 1,024 bytes of printable characters"})
+	}
+	if err != nil {
+		return nil, Result{}, err
+	}
+	result, err := s.e.mutate(ctx, func(tx *transaction) error {
+		if err := tx.lock(ctx, []Scope{UserScope(u.ID)}, nil); err != nil {
+			return err
+		}
+		if _, err := user(ctx, tx.sql, u.ID); !errors.Is(err, ErrNotFound) {
+			if err == nil {
+				return &Conflict{"user", "id"}
+			}
+			return err
+		}
+		if u.CreatedAt, err = tx.now(ctx); err != nil {
+			return err
+		}
+		u.UpdatedAt = u.CreatedAt
+		if _, err := tx.sql.ExecContext(ctx, `
+			INSERT INTO orgauthz_users (id, email, name, blocked, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)`,
+			u.ID, u.Email, u.Name, flag(u.Blocked), u.CreatedAt.UnixMicro()); err != nil {
+			return err
+		}
+		return tx.raise(ctx, UserScope(u.ID), "", "user.created", nil, &u)
+	})
+	if err != nil {
+		return nil, Result{}, err
+	}
+	return &u, result, nil
+}
+
+// flag is how a boolean is stored.
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Get returns the user with this id. Errors: NotFound.
+func (s *Users) Get(ctx context.Context, id string) (*User, error) {
+	u, err := user(ctx, s.e.reader(), id)
+	return u, s.e.failure(ctx, err)
+}
+
+// List returns a page of the users.
+func (s *Users) List(ctx context.Context, opts ListOptions) (Page[*User], error) {
+	return list(ctx, s.e, "users", opts, `SELECT `+userColumns+` FROM orgauthz_users WHERE id > $1 ORDER BY id LIMIT $2`, nil,
+		scanUser, func(u *User) string { return u.ID })
+}
+
+// Update changes what u names. Errors: NotFound, Invalid.
+func (s *Users) Update(ctx context.Context, id string, u UserUpdate) (Result, error) {
+	return s.change(ctx, id, "user.updated", func(user *User) error {
+		if u.Email != nil {
+			user.Email = *u.Email
+		}
+		if u.Name != nil {
+			user.Name = *u.Name
+		}
+		return user.check()
+	})
+}
+
+// Block refuses the user's access to every organization at once; memberships stay (rule MEM-3). Errors: NotFound.
+func (s *Users) Block(ctx context.Context, id string) (Result, error) {
+	return s.change(ctx, id, "user.blocked", func(u *User) error {
+		u.Blocked = true
+		return nil
+	})
+}
+
+// Unblock ends a block. Errors: NotFound.
+func (s *Users) Unblock(ctx context.Context, id string) (Result, error) {
+	return s.change(ctx, id, "user.unblocked", func(u *User) error {
+		u.Blocked = false
+		return nil
+	})
+}
+
+func (s *Users) change(ctx context.Context, id, eventType string, edit func(*User) error) (Result, error) {
+	return s.e.mutate(ctx, func(tx *transaction) error {
+		if err := tx.lock(ctx, []Scope{UserScope(id)}, nil); err != nil {
+			return err
+		}
+		before, err := user(ctx, tx.sql, id)
+		if err != nil {
+			return err
+		}
+		u := *before
+		if err := edit(&u); err != nil {
+			return err
+		}
+		if u == *before {
+			return nil
+		}
+		if u.UpdatedAt, err = tx.now(ctx); err != nil {
+			return err
+		}
+		if _, err := tx.sql.ExecContext(ctx, `
+			UPDATE orgauthz_users SET email = $2, name = $3, blocked = $4, updated_at = $5 WHERE id = $1`,
+			id, u.Email, u.Name, flag(u.Blocked), u.UpdatedAt.UnixMicro()); err != nil {
+			return err
+		}
+		return tx.raise(ctx, UserScope(id), "", eventType, before, &u)
+	})
+}
+
+// Delete removes the user from the directory and from every organization at once (rule MEM-3): one change of the user, none
+// of the memberships that end with it. Deleting one that is not there changes nothing.
+func (s *Users) Delete(ctx context.Context, id string) (Result, error) {
+	return s.e.mutate(ctx, func(tx *transaction) error {
+		if err := tx.lock(ctx, []Scope{UserScope(id)}, nil); err != nil {
+			return err
+		}
+		u, err := user(ctx, tx.sql, id)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		// Not left for later: the id may come back, and must then begin without memberships.
+		for _, statement := range []string{
+			`UPDATE orgauthz_organizations SET members = members - 1
+			 WHERE id IN (SELECT org_id FROM orgauthz_members WHERE user_id = $1)`,
+			`DELETE FROM orgauthz_members WHERE user_id = $1`,
+			`DELETE FROM orgauthz_users WHERE id = $1`,
+		} {
+			if _, err := tx.sql.ExecContext(ctx, statement, id); err != nil {
+				return err
+			}
+		}
+		return tx.raise(ctx, UserScope(id), "", "user.deleted", u, nil)
+	})
+}
