@@ -16,23 +16,27 @@ import (
 	"github.com/orgauthz/orgauthz/orgstore/sqlite"
 )
 
-const idp, api = "https://idp.example/", "https://api.acme.example"
+const idp, audience = "https://idp.example/", "https://api.acme.example"
 
 func main() {
-	_, key, _ := ed25519.GenerateKey(nil) // stands for an identity provider: with a real one, claims.Auth0(url, api)
+	api, token := newAPI()
+	fmt.Printf("curl http://127.0.0.1:8080/orgs/acme/adventures -H 'Authorization: Bearer %s'\n", token)
+	log.Fatal(http.ListenAndServe("127.0.0.1:8080", api))
+}
+
+func newAPI() (api http.Handler, token string) {
+	_, key, _ := ed25519.GenerateKey(nil) // stands for an identity provider: with a real one, claims.Auth0(url, audience)
 	signer := must(claims.NewSigner(claims.SignerConfig{Issuer: idp, Key: key}))
 
 	store := must(sqlite.Open(context.Background(), ":memory:", orgstore.Config{}))
 	members := must(cached.New(store, cached.Config{}))
-	tokens := must(claims.NewVerifier(claims.Config{Issuers: []claims.Issuer{claims.Plain(idp, api, signer.KeySet())}}))
+	tokens := must(claims.NewVerifier(claims.Config{Issuers: []claims.Issuer{claims.Plain(idp, audience, signer.KeySet())}}))
 	guard := must(middleware.New(middleware.Config{Tokens: tokens, Members: members}))
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /orgs/{org}/adventures", guard.RequireFunc("read:adventures", listAdventures))
-
-	token := must(signer.Sign(claims.Token{Subject: "auth0|ada", Audience: []string{api}, Org: claims.Org{ID: seed(store)}}))
-	fmt.Printf("curl http://127.0.0.1:8080/orgs/acme/adventures -H 'Authorization: Bearer %s'\n", token)
-	log.Fatal(http.ListenAndServe("127.0.0.1:8080", middleware.Problems(mux)))
+	ada := claims.Token{Subject: "auth0|ada", Audience: []string{audience}, Org: claims.Org{ID: seed(store)}}
+	return middleware.Problems(mux), must(signer.Sign(ada))
 }
 
 func listAdventures(w http.ResponseWriter, r *http.Request) {
