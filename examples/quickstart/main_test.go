@@ -8,7 +8,7 @@ import (
 )
 
 func TestQuickstart(t *testing.T) {
-	api, token := newAPI()
+	api, token := newAPI(t.Context())
 	server := httptest.NewServer(api)
 	defer server.Close()
 	for _, tt := range []struct {
