@@ -33,8 +33,8 @@ type Limits struct {
 	Metadata           int // pairs of one organization's or one member's metadata, default 25 (rules ORG-3, MEM-4)
 }
 
-// withDefaults returns c with every default filled in, or all that is wrong with it.
-func (c Config) withDefaults() (Config, error) {
+// Validate returns all that is wrong with c, or nil. Backends call it before they touch anything.
+func (c Config) Validate() error {
 	var problems []error
 	atLeastZero := func(name string, n int64) {
 		if n < 0 {
@@ -49,7 +49,10 @@ func (c Config) withDefaults() (Config, error) {
 	atLeastZero("LoadTimeout", int64(c.LoadTimeout))
 	atLeastZero("LockTimeout", int64(c.LockTimeout))
 	atLeastZero("CommitTimeout", int64(c.CommitTimeout))
+	return errors.Join(problems...)
+}
 
+func (c Config) withDefaults() Config {
 	c.Limits.Organizations = cmp.Or(c.Limits.Organizations, 100_000)
 	c.Limits.Members = cmp.Or(c.Limits.Members, 100_000)
 	c.Limits.RolesPerMember = cmp.Or(c.Limits.RolesPerMember, 50)
@@ -64,5 +67,5 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return c, errors.Join(problems...)
+	return c
 }

@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // Engine holds organizations, users, roles and members in a SQL database and enforces every rule about them. Open one with
@@ -34,12 +33,13 @@ type core struct {
 	byID        *sql.Stmt // the statements of Resolve, prepared on read
 	byName      *sql.Stmt
 
-	closed    atomic.Bool
 	closeOnce sync.Once
 	closeErr  error
 
 	mu        sync.Mutex
-	listeners []*listener // copied on every change
+	closed    bool           // no operation begins any more
+	running   sync.WaitGroup // operations that have begun
+	listeners []*listener    // copied on every change
 }
 
 type listener struct {
@@ -54,8 +54,8 @@ var _ Resolver = (*Engine)(nil)
 // on read must see the newest committed state when they begin, and transactions on read one snapshot. Both may be the same
 // pool. New owns them: they are closed with the Engine, and when New fails.
 func New(write, read *sql.DB, dialect Dialect, cfg Config) (*Engine, error) {
-	cfg, err := cfg.withDefaults()
-	c := &core{cfg: cfg, dialect: dialect, write: write, read: read}
+	err := cfg.Validate()
+	c := &core{cfg: cfg.withDefaults(), dialect: dialect, write: write, read: read}
 	if err == nil {
 		c.byID, err = read.Prepare(resolveByID)
 	}
@@ -80,7 +80,7 @@ func (c *core) engine(tx *transaction) *Engine {
 }
 
 // Close waits for running operations and closes the database. Later operations fail with ErrUnavailable. Closing again
-// does nothing and returns the same error.
+// does nothing and returns the same error. It must not be called from inside an operation.
 func (e *Engine) Close() error {
 	if e.tx != nil {
 		return errors.New("orgstore: the engine of a transaction cannot be closed")
@@ -90,7 +90,10 @@ func (e *Engine) Close() error {
 
 func (c *core) close() error {
 	c.closeOnce.Do(func() {
-		c.closed.Store(true)
+		c.mu.Lock()
+		c.closed = true
+		c.mu.Unlock()
+		c.running.Wait()
 		for _, stmt := range []*sql.Stmt{c.byID, c.byName} {
 			if stmt != nil {
 				c.closeErr = errors.Join(c.closeErr, stmt.Close())
@@ -106,9 +109,48 @@ func (c *core) close() error {
 
 // Health reports whether the store can be read at this moment: nil, an ErrUnavailable, or the context's error.
 func (e *Engine) Health(ctx context.Context) error {
-	var position int64
-	row := e.reader().QueryRowContext(ctx, `SELECT position FROM orgauthz_meta WHERE id = 1`)
-	return e.failure(ctx, row.Scan(&position))
+	_, err := read(ctx, e, func(q queryer) (position int64, err error) {
+		err = q.QueryRowContext(ctx, `SELECT position FROM orgauthz_meta WHERE id = 1`).Scan(&position)
+		return position, err
+	})
+	return err
+}
+
+// enter begins an operation, which ends with leave. It fails when the engine is closed.
+func (c *core) enter() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return &unavailable{errors.New("the engine is closed")}
+	}
+	c.running.Add(1)
+	return nil
+}
+
+func (c *core) leave() { c.running.Done() }
+
+// queryer is what a read needs of a pool or a transaction.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// read runs f on the transaction that e is bound to, or else on the newest committed state.
+func read[T any](ctx context.Context, e *Engine, f func(queryer) (T, error)) (v T, err error) {
+	q := queryer(e.read)
+	if e.tx != nil {
+		q = e.tx.sql
+	} else {
+		if err := e.enter(); err != nil {
+			return v, err
+		}
+		defer e.leave()
+	}
+	found, err := f(q)
+	if err != nil {
+		return v, e.failure(ctx, err)
+	}
+	return found, nil
 }
 
 // OnCommit has call called after every commit that changed something, before the mutation or Transact that committed
@@ -161,13 +203,14 @@ func (c *core) failure(ctx context.Context, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("orgstore: %w", ctx.Err())
-	case c.closed.Load():
-		return &unavailable{errors.New("the engine is closed")}
 	}
 	for _, category := range []error{ErrNotFound, ErrConflict, ErrInvalid, ErrLimit, ErrDenied, ErrUnavailable} {
 		if errors.Is(err, category) {
 			return err
 		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) { // a bound of ours, and not the caller's
+		err = errors.New("the database did not answer in time")
 	}
 	return &unavailable{err}
 }

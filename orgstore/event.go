@@ -38,21 +38,23 @@ func (s *Events) List(ctx context.Context, opts EventOptions) (Page[*Event], err
 		where = `org = $1`
 	}
 	limit, _, err := ListOptions{Limit: opts.Limit}.cursor("events")
+	if err == nil && !printable(opts.After+opts.Organization) {
+		err = &Invalid{"After", "", "must be the Next of a page of events, or the id of an event"}
+	}
 	if err != nil {
 		return Page[*Event]{}, err
 	}
-	items, err := collect(ctx, s.e.reader(), `
-		SELECT id, change_id, type, org, scope_kind, scope_org, scope_id, revision, actor, before_json, after_json, created_at
-		FROM orgauthz_events WHERE `+where+` AND id > $2 ORDER BY id LIMIT $3`,
-		[]any{opts.Organization, opts.After, limit + 1}, scanEvent)
-	if err != nil {
-		return Page[*Event]{}, s.e.failure(ctx, err)
-	}
-	if len(items) <= limit {
-		return Page[*Event]{Items: items}, nil
-	}
-	items = items[:limit]
-	return Page[*Event]{items, items[limit-1].ID}, nil
+	return read(ctx, s.e, func(q queryer) (page Page[*Event], err error) {
+		page.Items, err = collect(ctx, q, `
+			SELECT id, change_id, type, org, scope_kind, scope_org, scope_id, revision, actor, before_json, after_json, created_at
+			FROM orgauthz_events WHERE `+where+` AND id > $2 ORDER BY id LIMIT $3`,
+			[]any{opts.Organization, opts.After, limit + 1}, scanEvent)
+		if len(page.Items) > limit {
+			page.Items = page.Items[:limit]
+			page.Next = page.Items[limit-1].ID
+		}
+		return page, err
+	})
 }
 
 func scanEvent(row scanner) (*Event, error) {

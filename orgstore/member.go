@@ -316,8 +316,7 @@ func without(list, other []string) []string {
 
 // Get returns one member with its roles. Errors: NotFound (member; also when there is no such organization).
 func (s *Members) Get(ctx context.Context, org, user string) (*Member, error) {
-	m, err := member(ctx, s.e.reader(), org, user)
-	return m, s.e.failure(ctx, err)
+	return read(ctx, s.e, func(q queryer) (*Member, error) { return member(ctx, q, org, user) })
 }
 
 // List returns a page of an organization's members with their roles, in one query. Errors: NotFound (organization).
@@ -326,14 +325,13 @@ func (s *Members) List(ctx context.Context, org string, opts ListOptions) (Page[
 	if err != nil {
 		return Page[*Member]{}, err
 	}
-	all, err := members(ctx, s.e.reader(), `m.org_id = $1 AND m.user_id > $2`, org, after, limit+1)
-	if err == nil && len(all) == 0 && after == "" {
-		_, err = organization(ctx, s.e.reader(), org)
-	}
-	if err != nil {
-		return Page[*Member]{}, s.e.failure(ctx, err)
-	}
-	return page("members", limit, all, func(m *Member) string { return m.User }), nil
+	return read(ctx, s.e, func(q queryer) (Page[*Member], error) {
+		all, err := members(ctx, q, `m.org_id = $1 AND m.user_id > $2`, org, after, limit+1)
+		if err == nil && len(all) == 0 {
+			_, err = organization(ctx, q, org)
+		}
+		return page("members", limit, all, func(m *Member) string { return m.User }), err
+	})
 }
 
 func member(ctx context.Context, q queryer, org, user string) (*Member, error) {

@@ -153,8 +153,7 @@ func nameIsFree(ctx context.Context, tx *transaction, name string) error {
 
 // Get returns the organization with this id. Errors: NotFound.
 func (s *Organizations) Get(ctx context.Context, id string) (*Organization, error) {
-	o, err := organization(ctx, s.e.reader(), id)
-	return o, s.e.failure(ctx, err)
+	return read(ctx, s.e, func(q queryer) (*Organization, error) { return organization(ctx, q, id) })
 }
 
 // GetByName returns the organization that has this name now, upper case read as lower case (rule ORG-1). Errors: NotFound.
@@ -163,9 +162,10 @@ func (s *Organizations) GetByName(ctx context.Context, name string) (*Organizati
 	if !validName(name) {
 		return nil, &NotFound{"organization"}
 	}
-	o, err := one(scanOrganization(s.e.reader().QueryRowContext(ctx,
-		`SELECT `+organizationColumns+` FROM orgauthz_organizations WHERE name = $1 AND deleted_at IS NULL`, name)))("organization")
-	return o, s.e.failure(ctx, err)
+	return read(ctx, s.e, func(q queryer) (*Organization, error) {
+		return one(scanOrganization(q.QueryRowContext(ctx,
+			`SELECT `+organizationColumns+` FROM orgauthz_organizations WHERE name = $1 AND deleted_at IS NULL`, name)))("organization")
+	})
 }
 
 // List returns a page of the organizations.

@@ -56,11 +56,10 @@ func list[T any](ctx context.Context, e *Engine, name string, opts ListOptions, 
 	if err != nil {
 		return Page[T]{}, err
 	}
-	items, err := collect(ctx, e.reader(), query, append(args, after, limit+1), scan)
-	if err != nil {
-		return Page[T]{}, e.failure(ctx, err)
-	}
-	return page(name, limit, items, key), nil
+	return read(ctx, e, func(q queryer) (Page[T], error) {
+		items, err := collect(ctx, q, query, append(args, after, limit+1), scan)
+		return page(name, limit, items, key), err
+	})
 }
 
 // collect reads all rows of a query.

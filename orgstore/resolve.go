@@ -73,6 +73,12 @@ func (e *Engine) Resolve(ctx context.Context, q Query) (*Access, error) {
 	}
 	nobody := !validUserID(q.Principal)
 
+	if e.tx == nil {
+		if err := e.enter(); err != nil {
+			return nil, err
+		}
+		defer e.leave()
+	}
 	bounded, cancel := context.WithTimeout(ctx, e.cfg.LoadTimeout)
 	defer cancel()
 	var rows *sql.Rows

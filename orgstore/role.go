@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Role is a named set of permissions. Members hold roles in one organization each; what they may do there is the union of
@@ -58,7 +59,7 @@ func roleByName(ctx context.Context, q queryer, name string) (*Role, error) {
 }
 
 func validRoleName(name string) bool {
-	return name != "" && strings.TrimSpace(name) == name && checkText("", "", name, maxRoleName) == nil
+	return name != "" && strings.TrimSpace(name) == name && printable(name) && utf8.RuneCountInString(name) <= maxRoleName
 }
 
 // check checks r and puts its permissions in order.
@@ -128,14 +129,12 @@ func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
 
 // Get returns the role with this id. Errors: NotFound.
 func (s *Roles) Get(ctx context.Context, id string) (*Role, error) {
-	r, err := role(ctx, s.e.reader(), id)
-	return r, s.e.failure(ctx, err)
+	return read(ctx, s.e, func(q queryer) (*Role, error) { return role(ctx, q, id) })
 }
 
 // GetByName returns the role with this name, byte for byte. Errors: NotFound.
 func (s *Roles) GetByName(ctx context.Context, name string) (*Role, error) {
-	r, err := roleByName(ctx, s.e.reader(), name)
-	return r, s.e.failure(ctx, err)
+	return read(ctx, s.e, func(q queryer) (*Role, error) { return roleByName(ctx, q, name) })
 }
 
 // List returns a page of the roles.

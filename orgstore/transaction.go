@@ -109,6 +109,10 @@ func (e *Engine) View(ctx context.Context, fn func(ctx context.Context, tx *sql.
 		}
 		return fn(ctx, e.tx.sql)
 	}
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
 	tx, err := e.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return e.failure(ctx, err)
@@ -122,6 +126,10 @@ func (c *core) commit(ctx context.Context, op func(tx *transaction) error) ([]Ch
 	if ctx.Value(insideKey{c}) != nil {
 		return nil, &Invalid{Field: "engine", Text: "must be the one that Transact hands to its function"}
 	}
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	defer c.leave()
 	began := time.Now()
 	for {
 		changes, err := c.attempt(ctx, op)
@@ -291,18 +299,4 @@ func eventJSON(v any) (sql.NullString, error) {
 	}
 	data, err := json.Marshal(v)
 	return sql.NullString{String: string(data), Valid: true}, err
-}
-
-// queryer is what a read needs of a pool or a transaction.
-type queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-// reader returns where e reads: the transaction that it is bound to, or the newest committed state.
-func (e *Engine) reader() queryer {
-	if e.tx != nil {
-		return e.tx.sql
-	}
-	return e.read
 }

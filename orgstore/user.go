@@ -95,8 +95,7 @@ func flag(b bool) int {
 
 // Get returns the user with this id. Errors: NotFound.
 func (s *Users) Get(ctx context.Context, id string) (*User, error) {
-	u, err := user(ctx, s.e.reader(), id)
-	return u, s.e.failure(ctx, err)
+	return read(ctx, s.e, func(q queryer) (*User, error) { return user(ctx, q, id) })
 }
 
 // List returns a page of the users.

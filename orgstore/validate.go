@@ -72,13 +72,21 @@ func printable(s string) bool {
 	return true
 }
 
+// readable reports whether s is valid UTF-8 without control characters and line breaks. It admits what scripts need between
+// letters, such as joiners.
+func readable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
+	})
+}
+
 // validUserID reports whether id can be the id of a user.
 func validUserID(id string) bool { return id != "" && len(id) <= maxUserID && printable(id) }
 
 // checkText checks a text that people read.
 func checkText(field, rule, s string, most int) error {
-	if !printable(s) || utf8.RuneCountInString(s) > most {
-		return &Invalid{field, rule, "must be at most " + strconv.Itoa(most) + " printable characters"}
+	if !readable(s) || utf8.RuneCountInString(s) > most {
+		return &Invalid{field, rule, "must be at most " + strconv.Itoa(most) + " characters, without control characters and line breaks"}
 	}
 	return nil
 }

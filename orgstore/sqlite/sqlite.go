@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	driverpkg "modernc.org/sqlite"
@@ -34,6 +36,9 @@ func Open(ctx context.Context, path string, cfg orgstore.Config) (*orgstore.Engi
 }
 
 func open(ctx context.Context, path string, cfg orgstore.Config) (*orgstore.Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	var temporary string
 	if path == ":memory:" {
 		dir, err := os.MkdirTemp("", "orgauthz-")
@@ -52,13 +57,16 @@ func open(ctx context.Context, path string, cfg orgstore.Config) (*orgstore.Engi
 	if temporary != "" {
 		durability = "synchronous(OFF)" // nobody will read it again after a crash
 	}
-	write, err := pool(absolute, temporary, url.Values{"_txlock": {"immediate"}, "_pragma": {durability}})
+	write, err := pool(absolute, temporary, url.Values{
+		"_txlock": {"immediate"},
+		"_pragma": {durability, "busy_timeout(100)"}, // short: whoever waits longer tries again, with jitter
+	})
 	if err != nil {
 		return nil, err
 	}
 	// One connection: SQLite has one writer at a time, and waiting for a connection is fair and ends with its context.
 	write.SetMaxOpenConns(1)
-	read, err := pool(absolute, "", url.Values{"_pragma": {"query_only(1)"}})
+	read, err := pool(absolute, "", url.Values{"_pragma": {"query_only(1)", "busy_timeout(5000)"}})
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
@@ -66,25 +74,31 @@ func open(ctx context.Context, path string, cfg orgstore.Config) (*orgstore.Engi
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
 
-	if err := prepare(ctx, write); err != nil {
+	if err := prepare(ctx, write, cmp.Or(cfg.LockTimeout, 5*time.Second)); err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
 	}
 	return orgstore.New(write, read, dialect{}, cfg)
 }
 
-// prepare switches the database to the write-ahead log and brings its schema up to date.
-func prepare(ctx context.Context, write *sql.DB) error {
+// prepare switches the database to the write-ahead log, waiting at most patience for others who have it locked, and brings
+// its schema up to date.
+func prepare(ctx context.Context, write *sql.DB, patience time.Duration) error {
 	var mode string
+	began := time.Now()
 	for {
 		err := write.QueryRowContext(ctx, "PRAGMA journal_mode(WAL)").Scan(&mode)
 		if err == nil {
 			break
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if !(dialect{}).Retryable(err) {
+		if !(dialect{}).Retryable(err) || time.Since(began) > patience {
 			return err
+		}
+		pause := time.NewTimer(10 * time.Millisecond) // this statement does not always wait by itself
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return ctx.Err()
 		}
 	}
 	if mode != "wal" {
@@ -95,7 +109,6 @@ func prepare(ctx context.Context, write *sql.DB) error {
 
 // pool returns a pool of connections to the file. temporary is a directory that is removed when the pool is closed.
 func pool(file, temporary string, query url.Values) (*sql.DB, error) {
-	query.Add("_pragma", "busy_timeout(100)") // short: whoever waits longer tries again, with jitter
 	query.Add("_pragma", "foreign_keys(1)")
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(file), RawQuery: query.Encode()}
 	if !strings.HasPrefix(name.Path, "/") { // C:\ on Windows
