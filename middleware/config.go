@@ -59,8 +59,8 @@ type Config struct {
 	// these say about that.
 	Options []Option
 
-	// NotFound reports whether a resource loader's error means that the resource does not exist. ErrResourceNotFound and
-	// sql.ErrNoRows always do; every other error is an outage. Nil adds none.
+	// NotFound reports whether a resource loader's error means that the resource does not exist, as sql.ErrNoRows often does.
+	// ErrResourceNotFound always means it; every other error is an outage. Nil adds none.
 	NotFound func(error) bool
 
 	// Logger gets one record for each decision. Nil discards them. A token appears as the first 8 hex digits of its SHA-256.
@@ -75,7 +75,7 @@ type Config struct {
 
 	// ReportOnly lets every request through to its handler, and only logs and counts what would have been refused: for
 	// adoption on live traffic. It PROTECTS NOTHING. Where the caller is not known there is no Principal, so handlers must
-	// use PrincipalFrom. Authorize is not affected.
+	// use PrincipalFrom; where only the policy said no, Principal.Decision says so. Authorize is not affected.
 	ReportOnly bool
 }
 

@@ -170,3 +170,25 @@ func thing(g *Guard, ran *int, opts ...Option) *Mux {
 	}, opts...))
 	return mux
 }
+
+// spy remembers the last query.
+type spy struct {
+	MemberResolver
+	last *orgstore.Query
+}
+
+func (s spy) Resolve(ctx context.Context, q orgstore.Query) (*orgstore.Access, error) {
+	*s.last = q
+	return s.MemberResolver.Resolve(ctx, q)
+}
+
+// peek remembers the last request that the policy saw.
+type peek struct {
+	Decider
+	last *policy.Request
+}
+
+func (p peek) Decide(ctx context.Context, in *policy.Input) (policy.Decision, error) {
+	*p.last = in.Request
+	return p.Decider.Decide(ctx, in)
+}

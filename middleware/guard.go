@@ -46,6 +46,7 @@ func (g *Guard) Authorize(ctx context.Context, req Request) (*Principal, error) 
 		return nil, errors.New("middleware: Request has a Token and Claims: give one of them")
 	}
 	p := &passage{Context: ctx, token: req.Token}
+	p.principal.Action = req.Action
 	p.principal.input = policy.Input{
 		Action:   req.Action,
 		Request:  policy.Request{Method: req.Method, Pattern: req.Pattern, Params: req.Params},
@@ -189,7 +190,7 @@ func (g *Guard) ask(ctx context.Context, p *passage) *Refusal {
 	if err != nil {
 		return g.refuse(in.Action, CodeUnavailable, "policy", err)
 	}
-	p.principal.Action, p.principal.Decision = in.Action, d
+	p.principal.Decision = d
 	switch {
 	case d.Allow:
 		return nil

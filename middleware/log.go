@@ -19,7 +19,7 @@ func (g *Guard) record(p *passage, no *Refusal, reported bool) {
 	level := g.cfg.AllowLevel.Level()
 	switch {
 	case no == nil:
-	case reported, no.Code == CodeUnavailable:
+	case reported, no.Code == CodeUnavailable && p.Err() == nil: // who gave up waiting is no outage
 		level = slog.LevelWarn
 	default:
 		level = slog.LevelInfo

@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,7 +81,7 @@ func (rt *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // pass takes r through the Guard, and returns the request for the handler or why there is none.
 func (rt *route) pass(p *passage, r *http.Request) (*http.Request, *Refusal) {
 	g, in := rt.guard, &p.principal.input
-	in.Action, in.Request.Method = rt.action, r.Method
+	p.principal.Action, in.Action, in.Request.Method = rt.action, rt.action, r.Method
 	pat := rt.pattern(r)
 	in.Request.Pattern = pat.text
 	if !validMethod(r.Method) {
@@ -165,7 +164,7 @@ type loader func(r *http.Request, p *Principal) (value any, raw json.RawMessage,
 // same value by ResourceFrom[T]. load runs when the caller is known to be a member, before the policy is asked, and with
 // the Principal in the request's context; it must not change anything, and must look only into the Principal's organization.
 //
-// When load returns an error that means "not found" (ErrResourceNotFound, sql.ErrNoRows, Config.NotFound) or a value whose
+// When load returns an error that means "not found" (ErrResourceNotFound, Config.NotFound) or a value whose
 // JSON form is null, the policy is asked with input.resource null; if it denies, the answer is 403 as for any other
 // denial, and only an allow releases the 404. Every other error, and a value without a JSON form, is answered with 503.
 func Resource[T any](load func(*http.Request, *Principal) (T, error)) Option {
@@ -207,5 +206,5 @@ func (rt *route) load(p *passage, r *http.Request, wellFormed bool) (found bool,
 }
 
 func (g *Guard) notFound(err error) bool {
-	return errors.Is(err, ErrResourceNotFound) || errors.Is(err, sql.ErrNoRows) || g.cfg.NotFound != nil && g.cfg.NotFound(err)
+	return errors.Is(err, ErrResourceNotFound) || g.cfg.NotFound != nil && g.cfg.NotFound(err)
 }
