@@ -204,7 +204,11 @@ func problemAt(loc *ast.Location, format string, args ...any) Problem {
 func toProblems(file string, err error) []Problem {
 	reports, ok := errors.AsType[ast.Errors](err)
 	if !ok {
-		return []Problem{{File: file, Message: err.Error()}}
+		report, ok := errors.AsType[*ast.Error](err)
+		if !ok {
+			return []Problem{{File: file, Message: err.Error()}}
+		}
+		reports = ast.Errors{report}
 	}
 	seen := map[Problem]bool{}
 	for _, r := range reports {

@@ -28,8 +28,8 @@
 //	data.org.deny            as data.authz.deny; it always restricts
 //
 // and the product's policy may ask it for more, such as data.org.allow, which counts exactly as far as the product's policy
-// makes it count. Where an organization has no policy of its own, data.org is undefined. The product's policy must not replace
-// a part of data by with in a rule that reads data.org: such an evaluation fails.
+// makes it count. Where an organization has no policy of its own, data.org is undefined. An evaluation that reads data.org
+// while a with replaces some other part of data fails.
 //
 // The input of both is described at Input. The answers combine to
 //

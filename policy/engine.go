@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -220,9 +221,18 @@ func (e *Engine) failed(ctx context.Context, r *revision, err error) Decision {
 	now, last := e.config.Clock().UnixNano(), e.lastFailure.Load()
 	if (now-last >= int64(time.Second) || now < last) && e.lastFailure.CompareAndSwap(last, now) {
 		e.config.Logger.ErrorContext(ctx, "policy evaluation failed; the request was denied",
-			"error", err, "revision", r.name, "failures", e.unlogged.Swap(0))
+			"error", shorten(err.Error()), "revision", r.name, "failures", e.unlogged.Swap(0))
 	}
 	return Decision{Outcome: Failed, Revision: r.name}
+}
+
+// shorten keeps values of the input, which OPA puts into its errors, from filling the log.
+func shorten(text string) string {
+	const most = 512
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + " …"
+	}
+	return text
 }
 
 // compile makes a revision of s, and takes over from before what did not change. A revision is all or nothing: one

@@ -109,11 +109,15 @@ func list(src Source) ([]entry, error) {
 	}
 
 	if err := folder(".", ""); err != nil {
-		return nil, fmt.Errorf("%w: cannot read the source: %w", ErrInvalid, err)
+		if d, ok := src.(dirSource); ok {
+			return nil, fmt.Errorf("%w: %s is no readable directory; create the directory, or correct Config.Source: %w",
+				ErrInvalid, string(d), err)
+		}
+		return nil, unreadable(err)
 	}
 	folders, err := fs.ReadDir(fsys, orgsFolder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: cannot read the source: %w", ErrInvalid, err)
+		return nil, unreadable(err)
 	}
 	seen := map[string]string{}
 	for _, f := range folders {
@@ -123,7 +127,7 @@ func list(src Source) ([]entry, error) {
 		}
 		info, err := fs.Stat(fsys, name)
 		if err != nil {
-			return nil, fmt.Errorf("%w: cannot read the source: %w", ErrInvalid, err)
+			return nil, unreadable(err)
 		}
 		if !info.IsDir() {
 			if isPolicyFile(f.Name()) {
@@ -142,7 +146,7 @@ func list(src Source) ([]entry, error) {
 		}
 		seen[id] = name
 		if err := folder(name, id); err != nil {
-			return nil, fmt.Errorf("%w: cannot read the source: %w", ErrInvalid, err)
+			return nil, unreadable(err)
 		}
 	}
 	sizes := map[string]int64{}
@@ -158,6 +162,10 @@ func list(src Source) ([]entry, error) {
 		return nil, &InvalidError{Problems: problems}
 	}
 	return entries, nil
+}
+
+func unreadable(err error) error {
+	return fmt.Errorf("%w: cannot read the source: %w", ErrInvalid, err)
 }
 
 func isPolicyFile(name string) bool {
@@ -182,7 +190,7 @@ func read(src Source, entries []entry) (*snapshot, error) {
 	for _, e := range entries {
 		text, err := fs.ReadFile(fsys, e.path)
 		if err != nil {
-			return nil, fmt.Errorf("%w: cannot read the source: %w", ErrInvalid, err)
+			return nil, unreadable(err)
 		}
 		if sizes[e.org] += len(text); e.org != "" && sizes[e.org] > maxOrgSource { // it grew since the listing
 			return nil, &InvalidError{Problems: []Problem{{File: path.Join(prefix, e.path), Message: "grows while it is read"}}}
