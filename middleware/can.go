@@ -11,19 +11,15 @@ import (
 )
 
 // CanOption is a choice of one call of Can.
-type CanOption func(*policy.Input) error
+type CanOption func(*canSettings)
+
+type canSettings struct {
+	resource any
+	other    bool // resource takes the place of the route's
+}
 
 // On asks about v instead of the route's resource; its JSON form is input.resource.
-func On(v any) CanOption {
-	return func(in *policy.Input) error {
-		raw, err := json.Marshal(v)
-		if err != nil {
-			return fmt.Errorf("middleware: Can: the resource has no JSON form: %w", err)
-		}
-		in.Resource = raw
-		return nil
-	}
-}
+func On(v any) CanOption { return func(s *canSettings) { s.resource, s.other = v, true } }
 
 // Can asks the policy, inside a handler, whether the request's Principal may also do action: on the route's resource, or on
 // another one with On. "No" is a Decision whose Allow is false. An error means that nobody knows: a *Refusal with
@@ -34,9 +30,13 @@ func (g *Guard) Can(ctx context.Context, action string, opts ...CanOption) (poli
 	if err != nil {
 		return policy.Decision{}, err
 	}
+	var s canSettings
 	for _, opt := range opts {
-		if err := opt(in); err != nil {
-			return policy.Decision{}, err
+		opt(&s)
+	}
+	if s.other {
+		if in.Resource, err = json.Marshal(s.resource); err != nil {
+			return policy.Decision{}, fmt.Errorf("middleware: Can: the resource has no JSON form: %w", err)
 		}
 	}
 	wait := &deadlineContext{parent: ctx, deadline: time.Now().Add(g.cfg.Timeout)}

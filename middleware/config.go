@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -190,73 +189,4 @@ func (permissionMatch) Decide(_ context.Context, in *policy.Input) (policy.Decis
 		}
 	}
 	return policy.Decision{Outcome: policy.Denied, Revision: "permission match"}, nil
-}
-
-// subjectTable keeps one policy.Subject for each pair of claims and access that requests come with, so that what policies
-// need of them is prepared once. It is a cache of fixed size without locks: a slot is replaced whole, both pointers are
-// compared on every hit, and losing a slot costs making the Subject again. A slot is found by the claims alone, so that a
-// refreshed access takes the place of the one before.
-type subjectTable struct {
-	seed  maphash.Seed
-	mask  uint64
-	slots []atomic.Pointer[preparedSubject]
-}
-
-type preparedSubject struct {
-	claims  *claims.Claims
-	access  *orgstore.Access
-	subject *policy.Subject
-}
-
-// ways is the number of neighbouring slots that one token may be in.
-const ways = 4
-
-func newSubjectTable(size int) subjectTable {
-	n := ways
-	for n < size {
-		n <<= 1
-	}
-	return subjectTable{seed: maphash.MakeSeed(), mask: uint64(n - 1), slots: make([]atomic.Pointer[preparedSubject], n)}
-}
-
-func (t *subjectTable) get(c *claims.Claims, a *orgstore.Access) *policy.Subject {
-	h := maphash.Comparable(t.seed, c)
-	set := t.slots[h&t.mask&^(ways-1):][:ways]
-	victim := &set[(h>>32)%ways]
-	for i := range set {
-		held := set[i].Load()
-		if held == nil {
-			victim = &set[i]
-			continue
-		}
-		if held.claims != c {
-			continue
-		}
-		if held.access == a {
-			return held.subject
-		}
-		victim = &set[i]
-		break
-	}
-	s := newSubject(c, a)
-	victim.Store(&preparedSubject{claims: c, access: a, subject: s})
-	return s
-}
-
-func newSubject(c *claims.Claims, a *orgstore.Access) *policy.Subject {
-	var authTime int64
-	if !c.AuthTime.IsZero() {
-		authTime = c.AuthTime.Unix()
-	}
-	return policy.NewSubject(
-		policy.Token{
-			Subject: c.Subject, Issuer: c.Issuer, ClientID: c.ClientID,
-			Scopes: c.Scopes, ACR: c.ACR, AMR: c.AMR, AuthTime: authTime,
-		},
-		policy.Org{ID: a.Org.ID, Name: a.Org.Name, Status: string(a.Org.Status), Metadata: a.Org.Metadata},
-		policy.Member{
-			ID: c.Subject, Kind: a.Member.Kind, Roles: a.Member.Roles,
-			Permissions: a.Member.Permissions, Metadata: a.Member.Metadata,
-		},
-	)
 }

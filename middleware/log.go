@@ -106,8 +106,11 @@ func verdict(d policy.Decision, no *Refusal) []slog.Attr {
 	return attrs
 }
 
-// fingerprint tells tokens apart without being one.
+// fingerprint tells tokens apart without being one. What is too long to be a token is not worth the hashing.
 func fingerprint(token string) string {
+	if len(token) > maxFingerprinted {
+		return "too long"
+	}
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:4])
 }
@@ -116,6 +119,8 @@ func fingerprint(token string) string {
 const (
 	maxText      = 128
 	maxErrorText = 512
+
+	maxFingerprinted = 64 << 10 // of a token
 )
 
 func clean(s string) string { return cleanTo(s, maxText) }

@@ -44,8 +44,8 @@ type (
 // PrincipalFrom returns the Principal that Require put into a request's context, or false when there is none: outside of
 // every Require, and below Config.ReportOnly.
 func PrincipalFrom(ctx context.Context) (*Principal, bool) {
-	p, ok := ctx.Value(principalKey{}).(*Principal)
-	return p, ok
+	p, _ := ctx.Value(principalKey{}).(*Principal)
+	return p, p != nil
 }
 
 // MustPrincipal is PrincipalFrom for handlers behind Require. It panics when there is no Principal, which is a mistake in
