@@ -31,8 +31,8 @@ type entry struct {
 }
 
 const (
-	ways         = 4       // slots in a set
-	bytesPerSlot = 1 << 10 // an entry is larger, so that bytes and not slots are what runs out
+	ways         = 4   // slots in a set
+	bytesPerSlot = 512 // an entry is about five times larger: sets seldom fill up, and bytes are what runs out
 )
 
 // newCache returns nil, which holds nothing, for a limit too small to be of use.

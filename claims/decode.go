@@ -14,11 +14,12 @@ var fixedClaims = []string{
 func (i *trustedIssuer) decode(t *compact) (*Claims, error) {
 	c := &Claims{payload: t.payload}
 	d := &i.dialect
-	if err := refuseCaseVariants(t.payload, []string{d.OrgID, d.OrgName}); err != nil {
-		return nil, refuse(CodeMalformed, "payload: "+err.Error())
-	}
+	own := []string{d.OrgID, d.OrgName}
 	var azp string
 	for _, m := range t.payload {
+		if isCaseVariant(m.name, own) {
+			return nil, refuse(CodeMalformed, "payload: "+errCaseVariant.Error())
+		}
 		var ok bool
 		switch m.name {
 		case "iss":

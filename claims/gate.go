@@ -135,23 +135,23 @@ var registeredClaims = []string{
 
 var errCaseVariant = errors.New("a member's name differs from a registered one only in case")
 
-// refuseCaseVariants refuses names that a reader who ignores case, as encoding/json does, takes for one of registered.
+// refuseCaseVariants refuses names that a reader who ignores case, as encoding/json does, takes for one of registered, which
+// are in lower case.
 func refuseCaseVariants(members []member, registered []string) error {
 	for _, m := range members {
-		if !mayFold(m.name) {
-			continue
-		}
-		for _, name := range registered {
-			if m.name != name && strings.EqualFold(m.name, name) {
-				return errCaseVariant
-			}
+		if mayFold(m.name) && isCaseVariant(m.name, registered) {
+			return errCaseVariant
 		}
 	}
 	return nil
 }
 
-// mayFold reports whether name has a byte that could fold to another: an upper-case letter, or the long s and the Kelvin
-// sign, which are not ASCII.
+func isCaseVariant(name string, registered []string) bool {
+	return slices.ContainsFunc(registered, func(r string) bool { return name != r && strings.EqualFold(name, r) })
+}
+
+// mayFold reports whether name has a byte that could fold to a lower-case letter: an upper-case one, or the first byte of the
+// long s and of the Kelvin sign. It spares nearly all names the comparison.
 func mayFold(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c >= 'A' && c <= 'Z' || c >= 0x80 {

@@ -52,7 +52,7 @@ var errKID = fmt.Errorf("a kid that is not printable ASCII of at most %d bytes",
 func parseJWK(data []byte) (*key, error) {
 	parsed, err := jwk.ParseKey(data)
 	if err != nil {
-		return nil, errors.New("not a JWK of a known type")
+		return nil, errors.New("not a JWK of a known type, or one with parameters missing")
 	}
 	if use := parsed.KeyUsage(); use != "" && use != string(jwk.ForSignature) {
 		return nil, nil

@@ -39,7 +39,8 @@ type SignerConfig struct {
 	KeyID string
 	// Issuer becomes iss.
 	Issuer string
-	// KeepOldKeys is how long a key that was rotated out stays published: as long as the longest-lived token. 0 means 25 h.
+	// KeepOldKeys is how long a key that was rotated out stays published: as long as the longest-lived token. 0 means 25 h, a
+	// negative value withdraws it at once.
 	KeepOldKeys time.Duration
 	// Clock tells the time. Nil means time.Now.
 	Clock func() time.Time
@@ -60,9 +61,6 @@ func NewSigner(cfg SignerConfig) (*Signer, error) {
 	var problems []error
 	if cfg.Issuer == "" {
 		problems = append(problems, errors.New("claims: SignerConfig.Issuer is empty: want the URL that becomes iss"))
-	}
-	if cfg.KeepOldKeys < 0 {
-		problems = append(problems, errors.New("claims: SignerConfig.KeepOldKeys is negative"))
 	}
 	k, err := newSigningKey(cfg.Key, cfg.KeyID)
 	if err != nil {
@@ -106,8 +104,11 @@ func (s *Signer) Rotate(newKey crypto.Signer, keyID string) error {
 	}
 	next.goodUntil.Store(forever)
 	s.public.ring.Store(newKeyring(append(keys, next.key), nil))
-	old := s.active.Swap(next)
-	old.goodUntil.Store(now.Add(s.cfg.KeepOldKeys).UnixNano())
+	until := now.Add(s.cfg.KeepOldKeys).UnixNano()
+	if s.cfg.KeepOldKeys < 0 {
+		until = 0
+	}
+	s.active.Swap(next).goodUntil.Store(until)
 	return nil
 }
 

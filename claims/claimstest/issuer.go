@@ -55,7 +55,7 @@ func NewIssuerAt(t testing.TB, clock func() time.Time) *Issuer {
 	t.Helper()
 	i := &Issuer{t: t, clock: clock, key: newKey(t), keyID: "key-" + rand.Text()}
 	var err error
-	i.signer, err = claims.NewSigner(claims.SignerConfig{Key: i.key, KeyID: i.keyID, Issuer: URL, KeepOldKeys: time.Nanosecond, Clock: clock})
+	i.signer, err = claims.NewSigner(claims.SignerConfig{Key: i.key, KeyID: i.keyID, Issuer: URL, KeepOldKeys: -1, Clock: clock})
 	if err != nil {
 		t.Fatalf("claimstest: %v", err)
 	}

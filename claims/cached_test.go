@@ -1,0 +1,195 @@
+package claims_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/orgauthz/orgauthz/claims"
+	"github.com/orgauthz/orgauthz/claims/claimstest"
+)
+
+type verify func(context.Context, string) (*claims.Claims, error)
+
+// firstDifference lets a subject and a Verifier without a cache see the same tokens while time passes, keys rotate and
+// attackers copy signatures, and says where they first answer differently. wrap makes the subject from the Verifier.
+func firstDifference(t *testing.T, seed uint64, cacheBytes int, wrap func(verify, func() time.Time) verify) string {
+	t.Helper()
+	now := time.Now()
+	clock := func() time.Time { return now }
+	issuer := claimstest.NewIssuerAt(t, clock)
+	cfg := trusting(issuer.Trusted())
+	cfg.Clock, cfg.CacheBytes = clock, -1
+	direct := newVerifier(t, cfg).Verify
+	cfg.CacheBytes = cacheBytes
+	subject := wrap(newVerifier(t, cfg).Verify, clock)
+
+	random := rand.New(rand.NewPCG(seed, 0))
+	var tokens []string
+	for step := range 400 {
+		switch random.IntN(8) {
+		case 0, 1:
+			tokens = append(tokens, issuer.Token(claims.Token{
+				Lifetime: time.Duration(1+random.IntN(600)) * time.Second,
+				Extra:    map[string]any{"nbf": now.Add(time.Duration(random.IntN(90)) * time.Second).Unix()},
+			}))
+		case 2:
+			if len(tokens) > 0 { // another payload before a good signature
+				parts := strings.Split(tokens[random.IntN(len(tokens))], ".")
+				header, _ := issuer.Baseline()
+				other := strings.Split(issuer.Forge(header, `{"iss":"`+claimstest.URL+`","sub":"eve"}`), ".")
+				tokens = append(tokens, parts[0]+"."+other[1]+"."+parts[2])
+			}
+		case 3:
+			now = now.Add(time.Duration(random.IntN(40)) * time.Second)
+		case 4:
+			if random.IntN(10) == 0 {
+				issuer.Rotate()
+			}
+			if random.IntN(10) == 0 {
+				now = now.Add(-time.Minute) // clocks are set back
+			}
+		}
+		for range min(3, len(tokens)) {
+			token := tokens[len(tokens)-1-random.IntN(min(20, len(tokens)))]
+			a, errA := subject(t.Context(), token)
+			b, errB := direct(t.Context(), token)
+			if fmt.Sprint(errA) != fmt.Sprint(errB) || (a == nil) != (b == nil) || a != nil && (a.ID != b.ID || a.Subject != b.Subject) {
+				return fmt.Sprintf("step %d: %+v (%v) with a cache, %+v (%v) without", step, a, errA, b, errB)
+			}
+		}
+	}
+	return ""
+}
+
+// The cached answer is the uncached one. Each twin remembers tokens with one protection less, and must be found out.
+func TestCachedAnswerIsTheUncachedOne(t *testing.T) {
+	t.Parallel()
+	remember := func(key func(string) string, stillGood func(*claims.Claims, time.Time) bool) func(verify, func() time.Time) verify {
+		return func(next verify, clock func() time.Time) verify {
+			var mu sync.Mutex
+			held := map[string]*claims.Claims{}
+			return func(ctx context.Context, token string) (*claims.Claims, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if c := held[key(token)]; c != nil && stillGood(c, clock()) {
+					return c, nil
+				}
+				c, err := next(ctx, token)
+				if err == nil {
+					held[key(token)] = c
+				}
+				return c, err
+			}
+		}
+	}
+	whole := func(token string) string { return token }
+	tail := func(token string) string { return token[len(token)-32:] }
+	inTime := func(c *claims.Claims, now time.Time) bool {
+		return now.Before(c.Expiry.Add(30*time.Second)) && !now.Before(c.NotBefore.Add(-30*time.Second)) && !now.Before(c.IssuedAt.Add(-30*time.Second))
+	}
+	notExpired := func(c *claims.Claims, now time.Time) bool { return now.Before(c.Expiry.Add(30 * time.Second)) }
+	always := func(*claims.Claims, time.Time) bool { return true }
+
+	for name, tt := range map[string]struct {
+		bytes int
+		wrap  func(verify, func() time.Time) verify
+		same  bool
+	}{
+		"cache":                               {0, func(v verify, _ func() time.Time) verify { return v }, true},
+		"cache that always evicts":            {4 << 10, func(v verify, _ func() time.Time) verify { return v }, true},
+		"twin: time is not checked":           {-1, remember(whole, always), false},
+		"twin: nbf is not checked":            {-1, remember(whole, notExpired), false},
+		"twin: the key is not checked":        {-1, remember(whole, inTime), false},
+		"twin: the token is not all compared": {-1, remember(tail, inTime), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found := ""
+			for seed := range uint64(12) {
+				if found = firstDifference(t, seed, tt.bytes, tt.wrap); found != "" {
+					break
+				}
+			}
+			if tt.same && found != "" {
+				t.Error(found)
+			} else if !tt.same && found == "" {
+				t.Error("the twin was not found out: this test could not find the fault in the cache either")
+			}
+		})
+	}
+}
+
+// Keys rotate while many verify: nobody gets claims of a token whose key had left before the call began.
+func TestRotationWhileVerifying(t *testing.T) {
+	t.Parallel()
+	issuer := claimstest.NewIssuer(t)
+	v := newVerifier(t, trusting(issuer.Trusted()))
+	var mu sync.Mutex // a token is withdrawn once a later one stands here
+	current, generation := issuer.Token(claims.Token{}), 0
+	snapshot := func() (string, int) {
+		mu.Lock()
+		defer mu.Unlock()
+		return current, generation
+	}
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			last, lastGeneration := snapshot()
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				token, now := snapshot()
+				_, err := v.Verify(t.Context(), token)
+				if _, after := snapshot(); err != nil && after == now {
+					t.Errorf("a good token: %v", err)
+				}
+				if lastGeneration < now {
+					_, err := v.Verify(t.Context(), last)
+					wantCode(t, err, claims.CodeInvalidSignature)
+				}
+				last, lastGeneration = token, now
+			}
+		})
+	}
+	for range 50 {
+		mu.Lock()
+		issuer.Rotate()
+		current, generation = issuer.Token(claims.Token{}), generation+1
+		mu.Unlock()
+		for range 3 {
+			if _, err := v.Verify(t.Context(), current); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	close(done)
+	group.Wait()
+}
+
+func TestHitIsSharedAndDoesNotAllocate(t *testing.T) { // not parallel: it counts allocations
+	issuer := claimstest.NewIssuer(t)
+	v := newVerifier(t, trusting(issuer.Trusted()))
+	token := issuer.Token(claims.Token{})
+	first, err := v.Verify(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, again := t.Context(), strings.Clone(token)
+	allocs := testing.AllocsPerRun(100, func() {
+		if c, err := v.Verify(ctx, again); c != first || err != nil {
+			t.Errorf("Verify = %p, %v; want the first answer, %p", c, err, first)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
