@@ -124,7 +124,7 @@ func (w *World) startRedis(ctx context.Context) error {
 		return err
 	}
 	w.closeLast(func() error { return os.RemoveAll(dir) })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,8 @@ func (w *World) startRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--appendonly", "no")
+	server := exec.CommandContext(context.WithoutCancel(ctx), "redis-server",
+		"--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--appendonly", "no") // Close ends it, not ctx
 	if err := server.Start(); err != nil {
 		return fmt.Errorf("starting redis-server: %w", err)
 	}

@@ -43,11 +43,11 @@ var (
 	noRedis = ban{goRedis, "go-redis belongs to orgstore/rediscache: who has no Redis does not build its client"}
 	noJWX   = ban{jwx, "jwx belongs to claims: its next major version must be a change to claims alone"}
 	noOPA   = ban{opa, "OPA belongs to policy: whoever uses another part does not build a policy engine"}
-	noSQL   = []ban{
+	drivers = []ban{
 		{"modernc.org/...", "a SQL driver belongs to the backend that opens it"},
 		{"github.com/jackc/...", "a SQL driver belongs to the backend that opens it"},
-		{"github.com/pressly/goose/...", "migrations belong to the backend that opens the database"},
 	}
+	noSQL = append(drivers[:2:2], ban{"github.com/pressly/goose/...", "migrations belong to the backends that open a database"})
 )
 
 // Reasons that several rows share.
@@ -72,14 +72,17 @@ var rules = []rule{
 	{pkg: "policy/policytest/...", may: []string{"policy"}, why: testHelper, never: []ban{noJWX, noRedis}},
 
 	{pkg: "orgstore", why: rootsApart, only: []string{"golang.org/x/..."}},
-	{pkg: "orgstore/internal/...", may: []string{"orgstore"}, why: backendsApart, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
-	{pkg: "orgstore/orgstoretest/...", may: []string{"orgstore"}, why: testHelper, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
+	{pkg: "orgstore/internal/...", may: []string{"orgstore"}, why: backendsApart, never: append([]ban{noJWX, noRedis, noOPA}, drivers...)},
+	{pkg: "orgstore/orgstoretest/...", may: []string{"orgstore"}, why: testHelper, deep: true, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
 	{pkg: "orgstore/sqlite/...", may: []string{"orgstore"}, why: backendsApart, never: []ban{noJWX, noRedis, noOPA}},
 	{pkg: "orgstore/postgres/...", may: []string{"orgstore"}, why: backendsApart, never: []ban{noJWX, noRedis, noOPA}},
-	{pkg: "orgstore/cached/...", may: []string{"orgstore"}, why: backendsApart, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
-	{pkg: "orgstore/rediscache/...", may: []string{"orgstore", "orgstore/cached"}, why: backendsApart, never: append([]ban{noJWX, noOPA}, noSQL...)},
-	{pkg: "orgstore/management/...", may: []string{"orgstore"}, why: backendsApart, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
-	{pkg: "orgstore/login/...", may: []string{"orgstore"}, why: backendsApart, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
+	{pkg: "orgstore/cached/...", may: []string{"orgstore"}, why: backendsApart, deep: true, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
+	{
+		pkg: "orgstore/rediscache/...", may: []string{"orgstore", "orgstore/cached"}, why: backendsApart, deep: true,
+		never: append([]ban{noJWX, noOPA}, noSQL...),
+	},
+	{pkg: "orgstore/management/...", may: []string{"orgstore"}, why: backendsApart, deep: true, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
+	{pkg: "orgstore/login/...", may: []string{"orgstore"}, why: backendsApart, deep: true, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
 
 	{
 		pkg: "middleware/...", may: []string{"claims", "orgstore", "policy"}, why: composesRoots,
@@ -132,6 +135,7 @@ func TestImportRulesCanFail(t *testing.T) {
 		{"orgstore imports anything", map[string]string{"orgstore": other}, "orgstore imports example.com/other"},
 		{"orgstore pulls anything in", map[string]string{"orgstore": "golang.org/x/sync/singleflight", "golang.org/x/sync/singleflight": other}, "by way of golang.org/x"},
 		{"a backend imports another", map[string]string{"orgstore/sqlite": module + "orgstore/cached"}, backendsApart},
+		{"a cache pulls migrations in", map[string]string{"orgstore/cached": other, other: "github.com/pressly/goose/v3"}, "orgstore/cached pulls in"},
 		{"rediscache imports a driver", map[string]string{"orgstore/rediscache": driver}, "rediscache imports modernc.org/sqlite"},
 		{"middleware imports a backend", map[string]string{"middleware": module + "orgstore/sqlite"}, composesRoots},
 		{"middleware imports database/sql", map[string]string{"middleware": "database/sql"}, "middleware imports database/sql"},
