@@ -1,7 +1,6 @@
 package orgstoretest
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,8 +8,6 @@ import (
 
 	"github.com/orgauthz/orgauthz/orgstore"
 )
-
-type transactionOf = *sql.Tx
 
 // randomMutations runs random mutations, and after each asks for what it may have changed.
 func randomMutations(t *resolverTest) {

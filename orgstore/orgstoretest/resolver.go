@@ -2,6 +2,7 @@ package orgstoretest
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
 	"testing"
@@ -214,7 +215,7 @@ func everyMutation(t *resolverTest) {
 			return e.Members.Add(ctx, org, user, orgstore.MemberOptions{})
 		}, org, user, orgstore.StandingMember, nil},
 		{"several at once", func() (orgstore.Result, error) {
-			return e.Transact(ctx, func(ctx context.Context, _ transactionOf, e *orgstore.Engine) error {
+			return e.Transact(ctx, func(ctx context.Context, _ *sql.Tx, e *orgstore.Engine) error {
 				if _, err := e.Members.Remove(ctx, org, user); err != nil {
 					return err
 				}

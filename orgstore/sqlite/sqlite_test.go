@@ -33,3 +33,8 @@ func TestResolver(t *testing.T) {
 		return e, e
 	})
 }
+
+func TestEngine(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestEngine(t, memory)
+}

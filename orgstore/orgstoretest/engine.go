@@ -1,0 +1,202 @@
+package orgstoretest
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/orgauthz/orgauthz/orgstore"
+)
+
+// TestEngine tests an Engine: the rules of the domain, revisions and events, transactions, and callers at the same time.
+// open returns a fresh, empty engine with the default Config.
+func TestEngine(t *testing.T, open func(t testing.TB) *orgstore.Engine) {
+	for name, test := range map[string]func(*engineTest){
+		"organizations: create":              organizationsCreate,
+		"organizations: rules":               organizationsRules,
+		"organizations: update":              organizationsUpdate,
+		"organizations: names":               organizationsNames,
+		"organizations: delete":              organizationsDelete,
+		"organizations: suspend":             organizationsSuspend,
+		"users":                              usersLife,
+		"users: ids":                         usersIDs,
+		"users: delete":                      usersDelete,
+		"roles":                              rolesLife,
+		"roles: rules":                       rolesRules,
+		"roles: delete":                      rolesDelete,
+		"members: add":                       membersAdd,
+		"members: add, refused":              membersAddRefused,
+		"members: roles":                     membersRoles,
+		"members: update":                    membersUpdate,
+		"members: remove":                    membersRemove,
+		"members: list":                      membersList,
+		"lists: pages":                       listPages,
+		"lists: stable":                      listStable,
+		"lists: cursors":                     listCursors,
+		"text":                               textTraps,
+		"scopes raised":                      scopesRaised,
+		"events":                             eventsWritten,
+		"events: gapless":                    eventsGapless,
+		"events: list":                       eventsList,
+		"transact: together":                 transactTogether,
+		"transact: not at all":               transactNotAtAll,
+		"transact: nested":                   transactNested,
+		"transact: a refused operation":      transactRefusedOperation,
+		"transact: misuse":                   transactMisuse,
+		"transact: ended behind our back":    transactEnded,
+		"view":                               viewReads,
+		"on commit":                          onCommitTells,
+		"on commit: context":                 onCommitContext,
+		"on commit: panic":                   onCommitPanic,
+		"concurrent: one name":               concurrentName,
+		"concurrent: one organization":       concurrentUpdates,
+		"concurrent: role limit":             concurrentRoleLimit,
+		"concurrent: add and remove":         concurrentMembership,
+		"concurrent: transact":               concurrentTransact,
+		"concurrent: a resolve is a picture": concurrentSnapshot,
+		"context":                            contextEnds,
+		"close":                              closeEnds,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(&engineTest{T: t, Engine: open(t)})
+		})
+	}
+}
+
+type engineTest struct {
+	*testing.T
+	*orgstore.Engine
+}
+
+// org, user, role and member make one of each, or end the test.
+func (t *engineTest) org(name string) *orgstore.Organization {
+	t.Helper()
+	o, _, err := t.Organizations.Create(t.Context(), orgstore.Organization{Name: name})
+	t.ok(err)
+	return o
+}
+
+func (t *engineTest) user(id string) string {
+	t.Helper()
+	u, _, err := t.Users.Create(t.Context(), orgstore.User{ID: id})
+	t.ok(err)
+	return u.ID
+}
+
+func (t *engineTest) role(name string, permissions ...string) string {
+	t.Helper()
+	r, _, err := t.Roles.Create(t.Context(), orgstore.Role{Name: name, Permissions: permissions})
+	t.ok(err)
+	return r.ID
+}
+
+func (t *engineTest) member(org, user string, roles ...string) {
+	t.Helper()
+	t.changed(t.Members.Add(t.Context(), org, user, orgstore.MemberOptions{Roles: roles}))
+}
+
+func (t *engineTest) ok(err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (t *engineTest) changed(result orgstore.Result, err error) {
+	t.Helper()
+	t.ok(err)
+	if !result.Changed || len(result.Revision) == 0 {
+		t.Fatalf("nothing changed: %+v", result)
+	}
+}
+
+func (t *engineTest) unchanged(result orgstore.Result, err error) {
+	t.Helper()
+	t.ok(err)
+	if result.Changed || result.Revision != nil {
+		t.Fatalf("changed: %+v", result)
+	}
+}
+
+// is fails the test unless err is of the category.
+func (t *engineTest) is(err, category error) {
+	t.Helper()
+	if !errors.Is(err, category) {
+		t.Errorf("error is %v, want %v", err, category)
+	}
+}
+
+func (t *engineTest) notFound(err error, kind string) {
+	t.Helper()
+	if missing, ok := errors.AsType[*orgstore.NotFound](err); !ok || missing.Kind != kind {
+		t.Errorf("error is %v, want no such %s", err, kind)
+	}
+	t.is(err, orgstore.ErrNotFound)
+}
+
+func (t *engineTest) conflict(err error, kind, field string) {
+	t.Helper()
+	if c, ok := errors.AsType[*orgstore.Conflict](err); !ok || c.Kind != kind || c.Field != field {
+		t.Errorf("error is %v, want a conflict of the %s's %s", err, kind, field)
+	}
+	t.is(err, orgstore.ErrConflict)
+}
+
+// invalid also checks that the error does not repeat the value.
+func (t *engineTest) invalid(err error, field, value string) {
+	t.Helper()
+	invalid, ok := errors.AsType[*orgstore.Invalid](err)
+	if !ok || invalid.Field != field {
+		t.Errorf("error is %v, want invalid %s", err, field)
+		return
+	}
+	t.is(err, orgstore.ErrInvalid)
+	if len(value) > 8 && strings.Contains(err.Error(), value) {
+		t.Errorf("the error repeats the value: %v", err)
+	}
+}
+
+func (t *engineTest) limit(err error, name string, most int) {
+	t.Helper()
+	if l, ok := errors.AsType[*orgstore.Limit](err); !ok || l.Name != name || l.Max != most {
+		t.Errorf("error is %v, want limit of %d %s", err, most, name)
+	}
+	t.is(err, orgstore.ErrLimit)
+}
+
+// events returns all events.
+func (t *engineTest) events() []*orgstore.Event {
+	t.Helper()
+	var all []*orgstore.Event
+	for after := ""; ; {
+		page, err := t.Events.List(t.Context(), orgstore.EventOptions{Limit: 1000, After: after})
+		t.ok(err)
+		all = append(all, page.Items...)
+		if after = page.Next; after == "" {
+			return all
+		}
+	}
+}
+
+// standing returns what principal is in org.
+func (t *engineTest) resolve(org, principal string) *orgstore.Access {
+	t.Helper()
+	a, err := t.Resolve(t.Context(), orgstore.Query{Org: org, Principal: principal})
+	t.ok(err)
+	return a
+}
+
+func (t *engineTest) roles(org, user string, want ...string) {
+	t.Helper()
+	m, err := t.Members.Get(t.Context(), org, user)
+	t.ok(err)
+	var names []string
+	for _, r := range m.Roles {
+		names = append(names, r.Name)
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("roles are %q, want %q", names, want)
+	}
+}
