@@ -213,6 +213,8 @@ func (s *Store) Health(ctx context.Context) error {
 		}
 	}
 	if s.cfg.Shared != nil {
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.SharedTimeout)
+		defer cancel()
 		if err := s.cfg.Shared.Health(ctx); err != nil {
 			return fmt.Errorf("%w: shared cache: %w", ErrDegraded, err)
 		}

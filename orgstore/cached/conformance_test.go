@@ -1,0 +1,56 @@
+package cached_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/orgauthz/orgauthz/orgstore"
+	"github.com/orgauthz/orgauthz/orgstore/cached"
+	"github.com/orgauthz/orgauthz/orgstore/orgstoretest"
+	"github.com/orgauthz/orgauthz/orgstore/sqlite"
+)
+
+func open(t testing.TB) (*orgstore.Engine, *cached.Store) {
+	t.Helper()
+	engine, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := cached.New(engine, cached.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return engine, store
+}
+
+func TestResolver(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestResolver(t, func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) { return open(t) })
+}
+
+func Example() {
+	ctx := context.Background()
+	engine, err := sqlite.Open(ctx, ":memory:", orgstore.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer engine.Close()
+	members, err := cached.New(engine, cached.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer members.Close()
+
+	access, err := members.Resolve(ctx, orgstore.Query{Org: "org_granite", Principal: "hiroko"})
+	fmt.Println(access.Standing, err)
+	// Output: no_organization <nil>
+}
