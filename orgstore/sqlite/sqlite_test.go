@@ -3,14 +3,10 @@ package sqlite_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/orgauthz/orgauthz/orgstore"
 	"github.com/orgauthz/orgauthz/orgstore/orgstoretest"
 	"github.com/orgauthz/orgauthz/orgstore/sqlite"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func memory(t testing.TB) *orgstore.Engine {
 	t.Helper()
