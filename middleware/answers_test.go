@@ -84,10 +84,11 @@ func TestAnswers(t *testing.T) {
 		{name: "something after the token", authorize: []string{"Bearer ada x"}, status: 400, challenge: challengeRequest, body: bodyInvalidReq},
 		{name: "space after the token", authorize: []string{"Bearer ada "}, status: 400, challenge: challengeRequest, body: bodyInvalidReq},
 		{name: "two in one", authorize: []string{"Bearer ada, Bearer ada"}, status: 400, challenge: challengeRequest, body: bodyInvalidReq},
-		{name: "not ASCII", authorize: []string{"Bearer ad\u00e4"}, status: 400, challenge: challengeRequest, body: bodyInvalidReq},
+		{name: "a tab after the token", authorize: []string{"Bearer ada\tx"}, status: 400, challenge: challengeRequest, body: bodyInvalidReq},
 
 		{name: "refused by the verifier", authorize: []string{"Bearer nonsense"}, status: 401, challenge: challengeToken, body: bodyInvalidToken},
 		{name: "no token at all by its form", authorize: []string{"Bearer {\"a\":1}"}, status: 401, challenge: challengeToken, body: bodyInvalidToken},
+		{name: "not ASCII", authorize: []string{"Bearer ad\u00e4"}, status: 401, challenge: challengeToken, body: bodyInvalidToken},
 		{name: "no subject", authorize: []string{"Bearer nobody"}, status: 401, challenge: challengeToken, body: bodyInvalidToken},
 		{name: "signed out", authorize: []string{"Bearer gil"}, status: 401, challenge: challengeToken, body: bodyInvalidToken},
 		{name: "signed out, undated token", authorize: []string{"Bearer hal-undated"}, status: 401, challenge: challengeToken, body: bodyInvalidToken},

@@ -70,7 +70,7 @@ func (g *Guard) authorize(p *passage, req *Request) *Refusal {
 		return no
 	}
 	for _, ref := range req.Organizations {
-		if !names(ref, &p.access.Org) {
+		if !names(ref, &p.principal.Org) {
 			return g.refuse(req.Action, CodeNoOrganizationAccess, "request_names_another_organization", nil)
 		}
 	}
@@ -83,10 +83,9 @@ type passage struct {
 	context.Context // the request's own
 
 	principal Principal
-	params    [4]policy.Param // room for the input's, as many as most patterns have
+	params    [3]policy.Param // room for the input's, as many as most patterns have
 	wait      deadlineContext
-	access    *orgstore.Access // as resolved; nil before
-	resource  any              // as loaded; nil when there is none
+	resource  any // as loaded; nil when there is none
 	token     string
 }
 
@@ -113,25 +112,18 @@ func (p *passage) begin(timeout time.Duration) *deadlineContext {
 }
 
 // identify answers who is asking and what they are in the token's organization, and fills p.principal with it. The caller
-// has still to compare what the request itself says about the organization. A panic is a "don't know".
-func (g *Guard) identify(ctx context.Context, p *passage, c *claims.Claims, q orgstore.Query) (no *Refusal) {
-	action, step := p.principal.input.Action, "verifier"
-	defer func() {
-		if v := recover(); v != nil {
-			no = g.refuse(action, CodeUnavailable, step, panicked(v))
-		}
-	}()
-
+// has still to compare what the request itself says about the organization.
+func (g *Guard) identify(ctx context.Context, p *passage, c *claims.Claims, q orgstore.Query) *Refusal {
+	action := p.principal.input.Action
 	if c == nil {
 		var err error
-		if c, err = g.cfg.Tokens.Verify(ctx, p.token); err != nil {
-			if errors.Is(err, claims.ErrInvalid) {
-				return g.refuse(action, CodeInvalidToken, "verifier", err)
-			}
-			return g.refuse(action, CodeUnavailable, step, err)
-		}
-		if c == nil {
-			return g.refuse(action, CodeUnavailable, step, errNoAnswer)
+		switch c, err = g.verify(ctx, p.token); {
+		case err != nil && errors.Is(err, claims.ErrInvalid):
+			return g.refuse(action, CodeInvalidToken, "verifier", err)
+		case err != nil:
+			return g.refuse(action, CodeUnavailable, "verifier", err)
+		case c == nil:
+			return g.refuse(action, CodeUnavailable, "verifier", errNoAnswer)
 		}
 	}
 	p.principal.Token, p.principal.Subject = c, c.Subject
@@ -155,19 +147,18 @@ func (g *Guard) identify(ctx context.Context, p *passage, c *claims.Claims, q or
 		return g.refuse(action, CodeNoOrganizationAccess, "token_names_no_organization", nil)
 	}
 
-	step = "resolver"
-	a, err := g.cfg.Members.Resolve(ctx, q)
+	a, err := g.resolve(ctx, q)
 	switch {
 	case err != nil:
-		return g.refuse(action, CodeUnavailable, step, err)
+		return g.refuse(action, CodeUnavailable, "resolver", err)
 	case a == nil || a.Standing == orgstore.StandingUnknown:
-		return g.refuse(action, CodeUnavailable, step, errNoAnswer)
+		return g.refuse(action, CodeUnavailable, "resolver", errNoAnswer)
 	case a.Principal != c.Subject:
-		return g.refuse(action, CodeUnavailable, step, errWrongAnswer)
+		return g.refuse(action, CodeUnavailable, "resolver", errWrongAnswer)
 	case a.Standing != orgstore.StandingMember:
 		return g.refuse(action, CodeNoOrganizationAccess, a.Standing.String(), nil)
 	case a.Org.ID == "":
-		return g.refuse(action, CodeUnavailable, step, errWrongAnswer)
+		return g.refuse(action, CodeUnavailable, "resolver", errWrongAnswer)
 	case !byName && a.Org.ID != c.Org.ID, byName && !equalFoldASCII(a.Org.Name, c.Org.Name):
 		// An issuer's id that is none of ours was read as a name, and found another organization.
 		return g.refuse(action, CodeNoOrganizationAccess, "token_names_another_organization", nil)
@@ -176,7 +167,6 @@ func (g *Guard) identify(ctx context.Context, p *passage, c *claims.Claims, q or
 		return g.refuse(action, CodeInvalidToken, "signed_out", nil)
 	}
 
-	p.access = a
 	subject := g.subjects.get(c, a)
 	p.principal.input.Subject = subject
 	p.principal.Org, p.principal.Member = subject.Org(), subject.Member()
@@ -198,7 +188,7 @@ func (g *Guard) ask(ctx context.Context, p *passage) *Refusal {
 		return g.refuse(in.Action, CodePolicyFailed, "", nil)
 	case d.Outcome == policy.TimedOut:
 		return g.refuse(in.Action, CodePolicyTimedOut, "", nil)
-	case len(d.Reasons) == 0 && !p.access.Member.Has(in.Action):
+	case len(d.Reasons) == 0 && !p.principal.Has(in.Action):
 		return g.refuse(in.Action, CodeInsufficientScope, "", nil)
 	}
 	no := g.refuse(in.Action, CodePolicyDenied, "", nil)
@@ -206,41 +196,48 @@ func (g *Guard) ask(ctx context.Context, p *passage) *Refusal {
 	return no
 }
 
-// decide asks the policy. A panic is a "don't know"; an answer that contradicts itself denies.
+// verify, resolve and decide ask the three. A panic is an error, and so a "don't know". They are functions of their own, since
+// a deferred call costs little only in a function with few returns.
+
+func (g *Guard) verify(ctx context.Context, token string) (c *claims.Claims, err error) {
+	defer caught(&err)
+	return g.cfg.Tokens.Verify(ctx, token)
+}
+
+func (g *Guard) resolve(ctx context.Context, q orgstore.Query) (a *orgstore.Access, err error) {
+	defer caught(&err)
+	return g.cfg.Members.Resolve(ctx, q)
+}
+
 func (g *Guard) decide(ctx context.Context, in *policy.Input) (d policy.Decision, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			d, err = policy.Decision{}, panicked(v)
-		}
-	}()
+	defer caught(&err)
 	d, err = g.cfg.Policy.Decide(ctx, in)
-	if err != nil {
-		return policy.Decision{}, err
+	switch {
+	case err != nil:
+		d = policy.Decision{}
+	case d.Allow && d.Outcome == "":
+		d.Outcome = policy.Allowed
+	case d.Allow && d.Outcome != policy.Allowed: // it contradicts itself
+		d.Allow = false
 	}
-	if d.Allow {
-		switch d.Outcome {
-		case policy.Allowed:
-		case "":
-			d.Outcome = policy.Allowed
-		default:
-			d.Allow = false
-		}
+	return d, err
+}
+
+// caught, deferred, makes an error of a panic. Only the runtime's own texts are repeated: others may hold anything.
+func caught(err *error) {
+	switch v := recover().(type) {
+	case nil:
+	case runtime.Error:
+		*err = fmt.Errorf("middleware: panic: %w", v)
+	default:
+		*err = fmt.Errorf("middleware: panic with a %T", v)
 	}
-	return d, nil
 }
 
 var (
 	errNoAnswer    = errors.New("middleware: no answer and no error")
 	errWrongAnswer = errors.New("middleware: the answer is not about what was asked")
 )
-
-// panicked makes an error of a recovered panic. Only the runtime's own texts are repeated: others may hold anything.
-func panicked(v any) error {
-	if err, ok := v.(runtime.Error); ok {
-		return fmt.Errorf("middleware: panic: %w", err)
-	}
-	return fmt.Errorf("middleware: panic with a %T", v)
-}
 
 // maxReference is the length of the longest organization reference that is looked up.
 const maxReference = 255

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"unicode/utf8"
 
-	"github.com/orgauthz/orgauthz/orgstore"
 	"github.com/orgauthz/orgauthz/policy"
 )
 
@@ -127,7 +126,7 @@ func OpaqueValues(wildcards ...string) Option {
 func Strong() Option { return func(s *settings) { s.strong = true } }
 
 // disagrees says which of the request's hints does not name org, or "" when all agree. Hints only ever narrow.
-func (s *settings) disagrees(r *http.Request, org *orgstore.AccessOrg) string {
+func (s *settings) disagrees(r *http.Request, org *policy.Org) string {
 	for _, src := range s.org {
 		switch src.kind {
 		case fromPath:
@@ -151,7 +150,7 @@ func (s *settings) disagrees(r *http.Request, org *orgstore.AccessOrg) string {
 
 // names reports whether ref is the id or the name of org, byte for byte. Since both are well-formed, so is a ref that
 // equals one: no separator, dot segment or control character gets past.
-func names(ref string, org *orgstore.AccessOrg) bool {
+func names(ref string, org *policy.Org) bool {
 	return ref != "" && (ref == org.ID || ref == org.Name)
 }
 

@@ -68,7 +68,7 @@ func (rt *route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		rt.guard.reported.Add(1)
-		if passed == nil && p.access != nil {
+		if passed == nil && p.principal.input.Subject != nil {
 			passed = r.WithContext(p)
 		}
 		if passed == nil {
@@ -93,38 +93,38 @@ func (rt *route) pass(p *passage, r *http.Request) (*http.Request, *Refusal) {
 	}
 	p.token = token
 
+	// Nothing between begin and end panics but a loader, which runs outside of the deadline: no defer is needed.
 	wait := p.begin(g.cfg.Timeout)
-	defer wait.end()
-	if no := g.identify(wait, p, nil, orgstore.Query{Strong: rt.settings.strong}); no != nil {
-		return nil, no
+	no := g.identify(wait, p, nil, orgstore.Query{Strong: rt.settings.strong})
+	found := true
+	if no == nil {
+		if cause := rt.settings.disagrees(r, &p.principal.Org); cause != "" {
+			in.Subject = nil // whoever they are elsewhere, here they are nobody
+			no = g.refuse(rt.action, CodeNoOrganizationAccess, cause, nil)
+		} else {
+			in.Request.Params, found = pat.params(r, p.params[:0])
+		}
 	}
-	if cause := rt.settings.disagrees(r, &p.access.Org); cause != "" {
-		p.access = nil // whoever they are elsewhere, here they are nobody
-		return nil, g.refuse(rt.action, CodeNoOrganizationAccess, cause, nil)
-	}
-	params, found := pat.params(r, p.params[:0])
-	in.Request.Params = params
-
 	var passed *http.Request
-	if rt.settings.load != nil {
+	if no == nil && rt.settings.load != nil {
 		// The loader is the application's and has the request's own time: what was left of ours is kept for the policy.
 		left := time.Until(wait.deadline)
 		wait.end()
 		passed = r.WithContext(p)
-		var no *Refusal
-		if found, no = rt.load(p, passed, found); no != nil {
-			return nil, no
-		}
+		found, no = rt.load(p, passed, found)
 		wait = &deadlineContext{parent: p.Context, deadline: time.Now().Add(left)}
-		defer wait.end()
 	}
-	if no := g.ask(wait, p); no != nil {
+	if no == nil {
+		no = g.ask(wait, p)
+	}
+	wait.end()
+
+	switch {
+	case no != nil:
 		return nil, no
-	}
-	if !found {
+	case !found:
 		return nil, g.refuse(rt.action, CodeNotFound, "", nil)
-	}
-	if passed == nil {
+	case passed == nil:
 		passed = r.WithContext(p)
 	}
 	return passed, nil
