@@ -101,6 +101,7 @@ type Cache struct {
 	sender  string
 	breaker breaker
 	stats   counters
+	put     *redis.Script // tests replace it to show what it is good for
 
 	ctx        context.Context // of the subscription
 	cancel     context.CancelFunc
@@ -125,6 +126,7 @@ func New(client redis.UniversalClient, cfg Config) (*Cache, error) {
 		keys:   newKeyspace(cfg.Prefix),
 		sealer: sealer{key: cfg.HMACKey},
 		sender: rand.Text(),
+		put:    putScript,
 	}
 	c.breaker.base = time.Now()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -273,7 +275,7 @@ func (c *Cache) Put(ctx context.Context, key cached.Key, a *orgstore.Access, lea
 	}
 	var status string
 	err = c.try(ctx, func(ctx context.Context) (err error) {
-		status, err = putScript.Run(ctx, c.client, keys, args...).Text()
+		status, err = c.put.Run(ctx, c.client, keys, args...).Text()
 		return err
 	})
 	switch {
