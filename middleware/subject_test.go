@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 
@@ -43,12 +44,12 @@ func TestSubjectTable(t *testing.T) {
 	}
 }
 
-// 1,000 live tokens must each find their Subject again: a table that forgets makes the policy prepare every request.
+// 16,000 live tokens must each find their Subject again: a table that forgets makes the policy prepare every request.
 func TestSubjectTableKeeps(t *testing.T) {
 	t.Parallel()
 	table := newSubjectTable(defaultSubjects)
 	a := access(acme, "acme", "x")
-	live := make([]*claims.Claims, 1000)
+	live := make([]*claims.Claims, 16_000)
 	first := make([]*policy.Subject, len(live))
 	for i := range live {
 		live[i] = &claims.Claims{Subject: "x"}
@@ -60,7 +61,45 @@ func TestSubjectTableKeeps(t *testing.T) {
 			lost++
 		}
 	}
-	if lost > 10 {
+	if lost > len(live)/50 {
 		t.Errorf("%d of %d lost", lost, len(live))
+	}
+}
+
+// An access that was read again and says the same keeps its Subject; one that says anything else does not.
+func TestSubjectOfRefreshedAccess(t *testing.T) {
+	t.Parallel()
+	c := token("ada", claims.Org{ID: acme})
+	fresh := func(change func(*orgstore.Access)) *orgstore.Access {
+		a := access(acme, "acme", "ada", "read:things")
+		a.Member.Metadata = map[string]string{"k": "v"}
+		a.AsOf = a.AsOf.Add(1)
+		change(a)
+		return a
+	}
+	for name, tt := range map[string]struct {
+		change func(*orgstore.Access)
+		same   bool
+	}{
+		"nothing":               {func(*orgstore.Access) {}, true},
+		"organization's id":     {func(a *orgstore.Access) { a.Org.ID = bravo }, false},
+		"organization's name":   {func(a *orgstore.Access) { a.Org.Name = "bravo" }, false},
+		"organization's status": {func(a *orgstore.Access) { a.Org.Status = "x" }, false},
+		"organization metadata": {func(a *orgstore.Access) { a.Org.Metadata = map[string]string{"plan": "tin"} }, false},
+		"kind":                  {func(a *orgstore.Access) { a.Member.Kind = "guest" }, false},
+		"roles":                 {func(a *orgstore.Access) { a.Member.Roles = []string{"admin"} }, false},
+		"permissions":           {func(a *orgstore.Access) { a.Member.Permissions = nil }, false},
+		"metadata":              {func(a *orgstore.Access) { a.Member.Metadata = nil }, false},
+	} {
+		table := newSubjectTable(1)
+		first := table.get(c, fresh(func(*orgstore.Access) {}))
+		changed := fresh(tt.change)
+		got := table.get(c, changed)
+		if (got == first) != tt.same {
+			t.Errorf("%s: same Subject %v", name, got == first)
+		}
+		if want := newSubject(c, changed); !reflect.DeepEqual(got.Org(), want.Org()) || !reflect.DeepEqual(got.Member(), want.Member()) {
+			t.Errorf("%s: %+v %+v", name, got.Org(), got.Member())
+		}
 	}
 }
