@@ -61,15 +61,9 @@ func TestPeersRefuse(t *testing.T) {
 	}
 }
 
-// TestRows answers every row's requests once, and names that tools can read.
-func TestRows(t *testing.T) {
+// TestRowNames shows that the tools can read the names of all rows.
+func TestRowNames(t *testing.T) {
 	t.Parallel()
-	var w World
-	t.Cleanup(func() {
-		if err := w.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	seen := make(map[string]bool)
 	for _, row := range Rows() {
 		name := row.BenchmarkName()
@@ -77,8 +71,5 @@ func TestRows(t *testing.T) {
 			t.Errorf("benchmark name %q is not readable by benchstat, or not unique", name)
 		}
 		seen[name] = true
-		if _, err := w.Open(t.Context(), row); err != nil {
-			t.Error(err)
-		}
 	}
 }

@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	return writeReport(stdout, results, world.Redis())
+	return writeReport(stdout, results, world.Redis(), !*quick)
 }
 
 // result is one row with all its measurements.

@@ -45,7 +45,7 @@ func TestTable(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			if err := writeReport(&out, tt.results, "redis"); err != nil {
+			if err := writeReport(&out, tt.results, "redis", true); err != nil {
 				t.Fatal(err)
 			}
 			for _, want := range tt.want {

@@ -57,8 +57,8 @@ func (t table) ratio(k key) float64 {
 	return t.above(k).ns / t.above(key{bench.WarmRow, k.parallel}).ns
 }
 
-// writeReport prints the tables, the goals and the notes.
-func writeReport(w io.Writer, results []result, redis string) error {
+// writeReport prints the tables, the notes, and whether the goals are met if the measurements are worth it.
+func writeReport(w io.Writer, results []result, redis string, judged bool) error {
 	out := bufio.NewWriter(w)
 	t := make(table, len(results))
 	for _, r := range results {
@@ -91,7 +91,9 @@ func writeReport(w io.Writer, results []result, redis string) error {
 				r.Name, f.ns, f.low, f.high, f.bytes, f.allocs, above.ns, above.allocs, times, r.State)
 		}
 	}
-	writeGoals(out, t)
+	if judged {
+		writeGoals(out, t)
+	}
 	fmt.Fprint(out, notes)
 	return out.Flush()
 }
