@@ -111,6 +111,7 @@ func rowOf(code Code) int {
 type Refusal struct {
 	Code      Code
 	Status    int    // the HTTP status
+	Type      string // the problem's type URI (RFC 9457)
 	Challenge string // value of WWW-Authenticate (RFC 6750 section 3), empty when the answer has none
 	Action    string // what was asked for
 	Reasons   []any  // why the policy denied: strings or JSON objects, meant for the client. Nil unless Code is CodePolicyDenied
@@ -147,7 +148,9 @@ func (r *Refusal) Unwrap() []error {
 func (g *Guard) refuse(action string, code Code, cause string, err error) *Refusal {
 	i := rowOf(code)
 	g.refused[i].Add(1)
-	r := &Refusal{Code: code, Status: table[i].status, Action: action, cause: cause, err: err}
+	r := &Refusal{
+		Code: code, Status: table[i].status, Type: problemTypePrefix + table[i].typ, Action: action, cause: cause, err: err,
+	}
 	switch ch := "Bearer realm=\"" + g.cfg.Realm + "\""; table[i].challenge {
 	case bareChallenge:
 		r.Challenge = ch

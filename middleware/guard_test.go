@@ -168,7 +168,8 @@ func TestAuthorize(t *testing.T) {
 				return
 			}
 			no, ok := errors.AsType[*Refusal](err)
-			if !ok || who != nil || no.Code != tt.code || no.Status != table[rowOf(tt.code)].status || no.Action != tt.req.Action {
+			if !ok || who != nil || no.Code != tt.code || no.Status != table[rowOf(tt.code)].status || no.Action != tt.req.Action ||
+				no.Type != "urn:orgauthz:problem:"+string(tt.code) {
 				t.Fatalf("%+v %v", who, err)
 			}
 			if errors.Is(err, ErrUnavailable) != (tt.code == CodeUnavailable) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -185,9 +186,7 @@ func parsePattern(text string, s *settings) *pattern {
 		}
 		w := wildcard{name: name}
 		w.name, w.multi = strings.CutSuffix(name, "...")
-		for _, o := range s.opaque {
-			w.opaque = w.opaque || o == w.name
-		}
+		w.opaque = slices.Contains(s.opaque, w.name)
 		p.wildcards = append(p.wildcards, w)
 	}
 	for _, src := range s.org {
@@ -199,12 +198,7 @@ func parsePattern(text string, s *settings) *pattern {
 }
 
 func (p *pattern) has(name string) bool {
-	for _, w := range p.wildcards {
-		if w.name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.wildcards, func(w wildcard) bool { return w.name == name })
 }
 
 // params returns the values of the wildcards, in into when they fit, and whether each is one that can name something.
@@ -262,7 +256,7 @@ func (c *patternCache) get(text string, s *settings) *pattern {
 	}
 	p := parsePattern(text, s)
 	if len(held) < maxPatterns {
-		grown := append(held[:len(held):len(held)], p)
+		grown := append(slices.Clip(held), p)
 		c.list.CompareAndSwap(old, &grown)
 	}
 	return p

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -68,9 +69,7 @@ func TestWhereTheOrganizationIsNamed(t *testing.T) {
 			if tt.host != "" {
 				r.Host = tt.host
 			}
-			for k, v := range tt.header {
-				r.Header[k] = v
-			}
+			maps.Copy(r.Header, tt.header)
 			w := serve(mux, r)
 			if w.Code != tt.status || tt.status == 403 && w.Body.String() != bodyNoAccess {
 				t.Errorf("%d %s", w.Code, w.Body)
