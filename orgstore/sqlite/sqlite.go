@@ -66,11 +66,11 @@ func open(ctx context.Context, path string, cfg orgstore.Config) (*orgstore.Engi
 	}
 	// One connection: SQLite has one writer at a time, and waiting for a connection is fair and ends with its context.
 	write.SetMaxOpenConns(1)
-	read, err := pool(absolute, "", url.Values{"_pragma": {"query_only(1)", "busy_timeout(5000)"}})
+	read, err := pool(absolute, "", url.Values{"_pragma": {"query_only(1)", "busy_timeout(5000)", "cache_size(-8192)"}})
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	readers := max(4, 2*runtime.GOMAXPROCS(0))
+	readers := min(max(4, 2*runtime.GOMAXPROCS(0)), 16) // each with a page cache of up to 8 MiB
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
 
@@ -109,16 +109,20 @@ func prepare(ctx context.Context, write *sql.DB, patience time.Duration) error {
 
 // pool returns a pool of connections to the file. temporary is a directory that is removed when the pool is closed.
 func pool(file, temporary string, query url.Values) (*sql.DB, error) {
+	c, err := connector(file, query)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(&remover{c, temporary}), nil
+}
+
+func connector(file string, query url.Values) (driver.Connector, error) {
 	query.Add("_pragma", "foreign_keys(1)")
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(file), RawQuery: query.Encode()}
 	if !strings.HasPrefix(name.Path, "/") { // C:\ on Windows
 		name.Path = "/" + name.Path
 	}
-	connector, err := driverpkg.NewConnector(name.String())
-	if err != nil {
-		return nil, err
-	}
-	return sql.OpenDB(&remover{connector, temporary}), nil
+	return driverpkg.NewConnector(name.String())
 }
 
 // remover is a connector whose pool removes a directory when it is closed.

@@ -32,17 +32,17 @@ func Up(ctx context.Context, db *sql.DB, dialect goose.Dialect) error {
 	if err != nil {
 		return err
 	}
-	return up(ctx, db, dialect, files)
-}
-
-func up(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS) error {
-	base, err := database.NewStore(dialect, table)
+	versions, err := database.NewStore(dialect, table)
 	if err != nil {
 		return err
 	}
+	return up(ctx, db, store{versions}, files)
+}
+
+func up(ctx context.Context, db *sql.DB, versions database.Store, files fs.FS) error {
 	const attempts = 20
 	for attempt := 1; ; attempt++ {
-		err := apply(ctx, db, store{base}, files)
+		err := apply(ctx, db, versions, files)
 		if err == nil || errors.Is(err, ErrNewer) || ctx.Err() != nil || attempt == attempts {
 			return err
 		}
@@ -57,9 +57,9 @@ func up(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS) err
 	}
 }
 
-func apply(ctx context.Context, db *sql.DB, s store, files fs.FS) error {
+func apply(ctx context.Context, db *sql.DB, versions database.Store, files fs.FS) error {
 	provider, err := goose.NewProvider(goose.DialectCustom, db, files,
-		goose.WithStore(s), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+		goose.WithStore(versions), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return err
 	}
