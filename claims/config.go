@@ -189,9 +189,9 @@ func (i Issuer) problems() (problems []error) {
 		problem("Keys is an empty KeySet: make one with ParseKeySet or Signer.KeySet")
 	case i.JWKSURL != "":
 		if u, err := url.Parse(i.JWKSURL); err != nil {
-			problem("JWKSURL %q is no URL", i.JWKSURL)
+			problem("JWKSURL is no URL")
 		} else if err := checkKeyURL(u, i.InsecureKeysOverHTTP); err != nil {
-			problem("JWKSURL %q: %w", i.JWKSURL, err)
+			problem("JWKSURL %q: %w", u.Redacted(), err)
 		}
 	}
 	for _, alg := range i.Algorithms {

@@ -168,7 +168,7 @@ func (r *remoteKeys) run(ctx context.Context) {
 		if err == nil {
 			retry = firstRetry
 		} else {
-			r.log.Warn("claims: fetching an issuer's keys failed; the last good ones stay in use", "url", r.url, "error", err)
+			r.log.Warn("claims: an issuer's keys could not be fetched", "url", r.url, "error", err, "retry_in", min(pause, retry))
 			pause = min(pause, retry)
 			retry = min(2*retry, lastRetry)
 		}
@@ -250,6 +250,8 @@ func checkKeyURL(u *url.URL, insecureHTTP bool) error {
 	switch {
 	case u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return errors.New(`want an absolute URL such as "https://issuer.example/.well-known/jwks.json"`)
+	case u.User != nil:
+		return errors.New("it holds a user name or password, which logs would show: give Config.HTTPClient a transport that adds them")
 	case u.Scheme == "https" || insecureHTTP:
 		return nil
 	}

@@ -25,7 +25,7 @@ var errSignatureLength = errors.New("the signature does not have the length of t
 
 // newCheck returns the check of signatures by one key with one algorithm. An empty alg is the natural one of the key: RS256
 // for RSA. It refuses a key that is too weak, malformed, or not made for alg.
-func newCheck(public crypto.PublicKey, alg string) (check func(input, signature []byte) error, _ string, err error) {
+func newCheck(public crypto.PublicKey, alg string) (check func(input, signature []byte) error, _ string, _ error) {
 	var fits []string
 	var size int // of a signature, in bytes
 	switch public := public.(type) {

@@ -87,10 +87,10 @@ func (v *Verifier) Close() error {
 // the issuers. Keys that cannot be refreshed but are still in use are healthy: the Logger hears of them.
 func (v *Verifier) Health(context.Context) error {
 	var problems []error
-	for _, issuer := range v.issuers {
-		if issuer.remote != nil {
-			if err := issuer.remote.health(); err != nil {
-				problems = append(problems, fmt.Errorf("issuer %q: %w", issuer.url, err))
+	for _, issuer := range v.cfg.Issuers {
+		if remote := v.issuers[issuer.URL].remote; remote != nil {
+			if err := remote.health(); err != nil {
+				problems = append(problems, fmt.Errorf("issuer %q: %w", issuer.URL, err))
 			}
 		}
 	}
