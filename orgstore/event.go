@@ -9,16 +9,16 @@ import (
 
 // Event is the record of one raised scope: who changed what, when, from what to what. Events are only ever added.
 type Event struct {
-	ID           string          `json:"id"`                     // sorts in the order of the changes
-	ChangeID     string          `json:"change_id"`              // common to all events of one transaction
-	Type         string          `json:"type"`                   // for example "organization.member.added"
-	Organization string          `json:"organization,omitempty"` // id; empty for users and roles
-	Scope        Scope           `json:"-"`                      // what was changed
-	Revision     uint64          `json:"revision"`               // what Scope was raised to; without gaps for each scope (rule EVT-2)
-	Actor        string          `json:"actor,omitempty"`        // from WithActor
-	Before       json.RawMessage `json:"before,omitempty"`       // nil for what was not there before
-	After        json.RawMessage `json:"after,omitempty"`        // nil for what is not there any more
-	Time         time.Time       `json:"time"`                   // UTC; never before that of an earlier event
+	ID           string          // sorts in the order of the changes
+	ChangeID     string          // common to all events of one transaction
+	Type         string          // for example "organization.member.added"
+	Organization string          // id; empty for users and roles
+	Scope        Scope           // what was changed
+	Revision     uint64          // what Scope was raised to; without gaps for each scope (rule EVT-2)
+	Actor        string          // from WithActor
+	Before       json.RawMessage // nil for what was not there before
+	After        json.RawMessage // nil for what is not there any more
+	Time         time.Time       // UTC; never before that of an earlier event
 }
 
 // EventOptions selects a page of events. The zero value is the first 50 of all.

@@ -11,7 +11,7 @@ import (
 
 // The statements of Resolve. Each is one statement and therefore one snapshot: two could combine roles of before a change
 // with permissions of after it. They return one row, or one per role held, however many members there are. A principal that
-// cannot be a user's id is passed as NULL and finds nothing.
+// cannot be a user's id is passed as NULL and finds nothing. The kinds of scopes are written as their numbers.
 const (
 	resolveByID   = resolveColumns + `FROM (SELECT CAST($1 AS TEXT) AS org, CAST($2 AS TEXT) AS principal, CAST(NULL AS TEXT) AS name) q` + resolveJoins
 	resolveByName = resolveColumns + `FROM (SELECT (SELECT id FROM orgauthz_organizations WHERE name = $1 AND deleted_at IS NULL) AS org,

@@ -11,7 +11,7 @@ import (
 
 // randomMutations runs random mutations, and after each asks for what it may have changed.
 func randomMutations(t *resolverTest) {
-	const steps = 300
+	const steps = 150
 	ctx, e := t.Context(), t.engine
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

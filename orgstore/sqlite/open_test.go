@@ -468,3 +468,27 @@ func crowd(t testing.TB, e *orgstore.Engine, org, role string, n int) {
 		t.Fatal(err)
 	}
 }
+
+// Events sort in the order of their changes even when the clock goes back, and answers are as old as the clock says.
+func TestClock(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	e := openFile(t, filepath.Join(t.TempDir(), "orgs.db"), orgstore.Config{Clock: func() time.Time {
+		now = now.Add(-time.Hour)
+		return now
+	}})
+	world := orgstoretest.Seed(t, e)
+	a, err := e.Resolve(t.Context(), orgstore.Query{Org: world.Org.ID, Principal: world.Emilio.ID})
+	if err != nil || !a.AsOf.Equal(now) {
+		t.Errorf("as of %v, the clock says %v, %v", a.AsOf, now, err)
+	}
+	page, err := e.Events.List(t.Context(), orgstore.EventOptions{})
+	if err != nil || len(page.Items) < 10 || page.Items[0].Type != "organization.created" {
+		t.Fatalf("events: %+v, %v", page, err)
+	}
+	for i, event := range page.Items[1:] {
+		if event.Time.Before(page.Items[i].Time) || event.ID <= page.Items[i].ID {
+			t.Errorf("event %d is older than the one before", i+1)
+		}
+	}
+}
