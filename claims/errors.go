@@ -21,7 +21,7 @@ type Code string
 const (
 	CodeTooLarge            Code = "too_large"             // longer than Config.MaxTokenBytes
 	CodeMalformed           Code = "malformed"             // no strict compact JWS with strict JSON inside, or a claim of the wrong JSON type
-	CodeHeaderNotAllowed    Code = "header_not_allowed"    // a header parameter that changes how a token is read: crit, b64, jku, x5u, jwk, x5c, cty …
+	CodeHeaderNotAllowed    Code = "header_not_allowed"    // a header parameter that changes how a token is read: crit, b64, jku, x5u, jwk …
 	CodeAlgorithmNotAllowed Code = "algorithm_not_allowed" // alg is not in the issuer's allow-list
 	CodeWrongIssuer         Code = "wrong_issuer"          // iss is none of the configured issuers
 	CodeInvalidSignature    Code = "invalid_signature"     // no key of the issuer made this signature, for whatever reason
