@@ -2,7 +2,6 @@ package rediscache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,7 +20,14 @@ import (
 	"github.com/orgauthz/orgauthz/orgstore/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	redis.SetLogger(silent{}) // of refused connections, which the tests cause by the hundred
+	goleak.VerifyTestMain(m)
+}
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // onEach runs a test on miniredis and on a private redis-server.
 func onEach(t *testing.T, test func(t *testing.T, addr string)) {
@@ -94,25 +100,29 @@ func eventually(t testing.TB, what string, ok func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
 	for !ok() {
-		if time.Since(began) > 20*time.Second {
-			t.Fatalf("not within 20 s: %s", what)
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("not within 30 s: %s", what)
 		}
 		time.Sleep(time.Millisecond)
 	}
 	return time.Since(began)
 }
 
+// rawClient returns a client with the patience of a machine that runs many tests at once. What is to be bounded is so by
+// Config.Timeout.
 func rawClient(t testing.TB, addr string) *redis.Client {
-	client := redis.NewClient(Options(addr))
+	o := Options(addr)
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = 20*time.Second, 20*time.Second, 20*time.Second, 20*time.Second
+	client := redis.NewClient(o)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
 
-// newCache returns a Cache with a client of its own. Its patience is that of a machine that runs many tests at once.
+// newCache returns a Cache with a client of its own, and as patient as that, unless cfg says otherwise.
 func newCache(t testing.TB, addr string, cfg Config) *Cache {
 	t.Helper()
 	if cfg.Timeout == 0 {
-		cfg.Timeout = 2 * time.Second
+		cfg.Timeout = 10 * time.Second
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -157,10 +167,10 @@ func newStore(t testing.TB, loader orgstore.Resolver, shared cached.Shared, cfg 
 	t.Helper()
 	cfg.Shared = shared
 	if cfg.SharedTimeout == 0 {
-		cfg.SharedTimeout = 2 * time.Second
+		cfg.SharedTimeout = 10 * time.Second
 	}
 	if cfg.LoadTimeout == 0 {
-		cfg.LoadTimeout = 5 * time.Second
+		cfg.LoadTimeout = 10 * time.Second
 	}
 	s, err := cached.New(loader, cfg)
 	if err != nil {
@@ -184,7 +194,7 @@ type proxy struct {
 	mu       sync.Mutex
 	free     [2]chan struct{} // closed while bytes flow to the server, to the client
 	open     map[net.Conn]bool
-	closed   bool
+	refusing bool
 	running  sync.WaitGroup
 }
 
@@ -209,12 +219,7 @@ func startProxy(t testing.TB, target string) *proxy {
 		p.set(toServer, true)
 		p.set(toClient, true)
 		_ = l.Close()
-		p.mu.Lock()
-		p.closed = true
-		for c := range p.open {
-			_ = c.Close()
-		}
-		p.mu.Unlock()
+		p.refuse(true)
 		p.running.Wait()
 	})
 	return p
@@ -235,7 +240,7 @@ func (p *proxy) accept() {
 		}
 		p.mu.Lock()
 		p.open[client], p.open[server] = true, true
-		if p.closed {
+		if p.refusing {
 			_, _ = client.Close(), server.Close()
 		}
 		p.mu.Unlock()
@@ -263,6 +268,19 @@ func (p *proxy) carry(direction int, to, from net.Conn) {
 	}
 }
 
+// refuse cuts all connections and takes no others, or takes them again.
+func (p *proxy) refuse(refuse bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusing = refuse
+	if refuse {
+		for c := range p.open {
+			_ = c.Close()
+		}
+		clear(p.open)
+	}
+}
+
 // set lets bytes flow in one direction, or holds them back.
 func (p *proxy) set(direction int, flow bool) {
 	p.mu.Lock()
@@ -278,8 +296,6 @@ func (p *proxy) set(direction int, flow bool) {
 		}
 	}
 }
-
-var errDown = errors.New("down")
 
 // deadEnd is an address where nobody listens.
 func deadEnd(t testing.TB) string {
