@@ -2,6 +2,7 @@ package orgstore
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 )
@@ -99,12 +100,7 @@ type AccessMember struct {
 
 // Has reports whether the member's roles hold permission.
 func (m *AccessMember) Has(permission string) bool {
-	for _, p := range m.Permissions {
-		if p == permission {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.Permissions, permission)
 }
 
 // OrganizationStatus is the status of an organization.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"maps"
-	"strings"
 	"time"
 )
 
@@ -158,8 +157,8 @@ func (s *Organizations) Get(ctx context.Context, id string) (*Organization, erro
 
 // GetByName returns the organization that has this name now, upper case read as lower case (rule ORG-1). Errors: NotFound.
 func (s *Organizations) GetByName(ctx context.Context, name string) (*Organization, error) {
-	name = strings.ToLower(name)
-	if !validName(name) {
+	name, ok := nameOf(name)
+	if !ok {
 		return nil, &NotFound{"organization"}
 	}
 	return read(ctx, s.e, func(q queryer) (*Organization, error) {

@@ -13,7 +13,8 @@ import (
 // with permissions of after it. They return one row, or one per role held, however many members there are. A principal that
 // cannot be a user's id is passed as NULL and finds nothing. The kinds of scopes are written as their numbers.
 const (
-	resolveByID   = resolveColumns + `FROM (SELECT CAST($1 AS TEXT) AS org, CAST($2 AS TEXT) AS principal, CAST(NULL AS TEXT) AS name) q` + resolveJoins
+	resolveByID = resolveColumns + `FROM (SELECT CAST($1 AS TEXT) AS org,
+		CAST($2 AS TEXT) AS principal, CAST(NULL AS TEXT) AS name) q` + resolveJoins
 	resolveByName = resolveColumns + `FROM (SELECT (SELECT id FROM orgauthz_organizations WHERE name = $1 AND deleted_at IS NULL) AS org,
 		CAST($2 AS TEXT) AS principal, CAST($1 AS TEXT) AS name) q` + resolveJoins
 
@@ -63,12 +64,13 @@ func scanResolved(row scanner) (r resolved, err error) {
 // is left out.)
 func (e *Engine) Resolve(ctx context.Context, q Query) (*Access, error) {
 	a := &Access{Principal: q.Principal, Standing: StandingNoOrganization, AsOf: e.cfg.Clock()}
-	ref, statement, query := q.Org, e.byID, resolveByID
-	byName := !IsOrganizationID(ref)
+	ref, wellFormed, statement, query := q.Org, validID("org_", q.Org), e.byID, resolveByID
+	byName := !IsOrganizationID(q.Org)
 	if byName {
-		ref, statement, query = strings.ToLower(ref), e.byName, resolveByName
+		ref, wellFormed = nameOf(q.Org)
+		statement, query = e.byName, resolveByName
 	}
-	if byName && !validName(ref) || !byName && !validID("org_", ref) {
+	if !wellFormed {
 		return a, nil
 	}
 	nobody := !validUserID(q.Principal)

@@ -59,6 +59,16 @@ func validName(name string) bool {
 	return true
 }
 
+// nameOf returns the name that ref asks for: ref in lower case, if that is a name (rule ORG-1).
+func nameOf(ref string) (name string, ok bool) {
+	if len(ref) > maxOrganizationName {
+		return "", false
+	}
+	name = strings.ToLower(ref)
+	// What gets shorter was no ASCII: the lower case of the Kelvin sign is a k.
+	return name, len(name) == len(ref) && validName(name)
+}
+
 // printable reports whether s is valid UTF-8 without control characters, line separators and the like.
 func printable(s string) bool {
 	if !utf8.ValidString(s) {
