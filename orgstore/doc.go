@@ -20,7 +20,8 @@
 // # Promises
 //
 //   - A mutation that returned nil is durable, and every later Resolve of every Engine on the database sees it.
-//   - Resolve answers from one snapshot, and costs the same whatever the number of members and organizations.
+//   - Resolve answers from one snapshot with one statement, which reads the same few rows by their keys whatever the number of
+//     members and organizations.
 //   - A "no" is an Access with another Standing than StandingMember; an error means "not known" and is an ErrUnavailable or
 //     the context's. Nothing is ever guessed.
 //   - Whatever can change an answer has a revision, and every change raises those of the scopes that it changed, in the same

@@ -12,8 +12,8 @@ import (
 	"github.com/orgauthz/orgauthz/orgstore/orgstoretest"
 )
 
-// BenchmarkResolve shows that a resolve costs the same whatever the number of members: random members of an organization of
-// that size, on a file.
+// BenchmarkResolve resolves random members of organizations of two sizes, on a file. It reads the same number of rows in both;
+// the larger one does not fit in SQLite's page cache, which makes it about twice as slow: 24 and 49 µs on 2 shared vCPU.
 func BenchmarkResolve(b *testing.B) {
 	for _, n := range []int{1_000, 100_000} {
 		e := openFile(b, filepath.Join(b.TempDir(), "orgs.db"), orgstore.Config{})
@@ -53,15 +53,12 @@ func BenchmarkMembers(b *testing.B) {
 			e := openFile(b, path, orgstore.Config{})
 			world := orgstoretest.Seed(b, e)
 			crowd(b, e, world.Org.ID, world.Guide.ID, n)
-			if _, err := e.Members.Remove(b.Context(), world.Org.ID, world.Hiroko.ID); err != nil {
-				b.Fatal(err)
-			}
 			b.Run(fmt.Sprintf("members=%d/%s", n, name), func(b *testing.B) {
 				for b.Loop() {
-					if _, err := e.Members.Add(b.Context(), world.Other.ID, world.Jonno.ID, orgstore.MemberOptions{Roles: []string{world.Guide.ID}}); err != nil {
+					if _, err := e.Members.Add(b.Context(), world.Org.ID, world.Jonno.ID, orgstore.MemberOptions{Roles: []string{world.Guide.ID}}); err != nil {
 						b.Fatal(err)
 					}
-					if _, err := e.Members.Remove(b.Context(), world.Other.ID, world.Jonno.ID); err != nil {
+					if _, err := e.Members.Remove(b.Context(), world.Org.ID, world.Jonno.ID); err != nil {
 						b.Fatal(err)
 					}
 				}
