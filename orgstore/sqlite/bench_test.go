@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -50,7 +51,7 @@ func BenchmarkResolve(b *testing.B) {
 func BenchmarkMembers(b *testing.B) {
 	for _, n := range []int{1_000, 100_000} {
 		for name, path := range map[string]string{"file": filepath.Join(b.TempDir(), "orgs.db"), "memory": ":memory:"} {
-			e := openFile(b, path, orgstore.Config{})
+			e := openFile(b, path, orgstore.Config{Limits: orgstore.Limits{Members: math.MaxInt}})
 			world := orgstoretest.Seed(b, e)
 			crowd(b, e, world.Org.ID, world.Guide.ID, n)
 			b.Run(fmt.Sprintf("members=%d/%s", n, name), func(b *testing.B) {
