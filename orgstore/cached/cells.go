@@ -35,8 +35,10 @@ type dep struct {
 type cells struct {
 	// change counts raises and flushes. It orders them against the beginnings of reads, without a clock.
 	change atomic.Uint64
-	// floor is the change number below which nothing that began is used: a flush of everything, in one store.
+	// floor is the change number below which nothing that began is served from memory: a flush of everything at once.
 	floor atomic.Uint64
+	// lost is the same for answers on their way, which a flush alone leaves alone: raises from before it are forgotten.
+	lost atomic.Uint64
 
 	// blind switches the comparison of revisions off, for tests that show what it is good for.
 	blind bool
@@ -64,39 +66,41 @@ func (c *cells) shard(s orgstore.Scope) *cellShard {
 	return &c.shards[maphash.Comparable(c.seed, s)%uint64(len(c.shards))]
 }
 
-// get returns the cell of s, at revision r when it is new. The caller holds the shard's mutex.
-func (c *cells) get(sh *cellShard, s orgstore.Scope, r uint64, mono int64) (cl *cell, fresh bool) {
+// get returns the cell of s; a new one is raised to r, from which a read that began earlier can tell that it is behind.
+// The caller holds the shard's mutex.
+func (c *cells) get(sh *cellShard, s orgstore.Scope, r uint64, mono int64) *cell {
 	if time.Duration(mono-sh.turned) >= c.generation || sh.now == nil {
 		sh.old, sh.now, sh.turned = sh.now, make(map[orgstore.Scope]*cell), mono
 	}
-	if cl = sh.now[s]; cl != nil {
-		return cl, false
+	if cl := sh.now[s]; cl != nil {
+		return cl
 	}
 	if len(sh.now) >= c.shardLimit {
 		c.overflow(sh)
 	}
-	if cl = sh.old[s]; cl != nil {
-		sh.now[s] = cl
-		return cl, false
+	cl := sh.old[s]
+	if cl == nil {
+		cl = &cell{}
+		c.lift(cl, r)
 	}
-	cl = &cell{}
-	cl.revision.Store(r)
 	sh.now[s] = cl
-	return cl, true
+	return cl
 }
 
 // overflow forgets a shard and flushes, under the shard's mutex: who meets a cell before it points to a forgotten one but
 // began below the floor, and who meets one after it finds the floor raised.
 func (c *cells) overflow(sh *cellShard) {
 	sh.old, sh.now = nil, make(map[orgstore.Scope]*cell)
-	c.flush()
+	c.flush(&c.floor, &c.lost)
 }
 
-// flush puts everything that has begun by now out of use. The floor rises before the change is counted, as in lift.
-func (c *cells) flush() {
+// flush puts everything that has begun by now out of use. The floors rise before the change is counted, as in lift.
+func (c *cells) flush(floors ...*atomic.Uint64) {
 	for {
 		n := c.change.Load()
-		for floor := c.floor.Load(); floor <= n && !c.floor.CompareAndSwap(floor, n+1); floor = c.floor.Load() {
+		for _, floor := range floors {
+			for f := floor.Load(); f <= n && !floor.CompareAndSwap(f, n+1); f = floor.Load() {
+			}
 		}
 		if c.change.CompareAndSwap(n, n+1) {
 			return
@@ -110,22 +114,30 @@ func (c *cells) close() {
 	c.change.Add(1)
 }
 
-// current reports whether nothing that e depends on has changed since it was read, as far as this node knows.
+// current reports whether e may be served from memory.
 func (c *cells) current(e *entry) bool {
 	change := c.change.Load()
 	if e.checked.Load() == change || c.blind {
 		return true
 	}
-	if e.began < c.floor.Load() {
+	if e.began < c.floor.Load() || !c.unchanged(e) {
 		return false
+	}
+	e.checked.Store(change)
+	return true
+}
+
+// unchanged reports whether nothing that e depends on has changed since it was read, as far as this node knows.
+func (c *cells) unchanged(e *entry) bool {
+	if c.blind {
+		return true
 	}
 	for i := range e.deps {
 		if e.deps[i].cell.revision.Load() > e.deps[i].revision {
 			return false
 		}
 	}
-	e.checked.Store(change)
-	return true
+	return e.began >= c.lost.Load()
 }
 
 // raise lifts the cell of s to r, and remembers that it did even when nothing depends on s yet: a fill may be under way.
@@ -136,8 +148,7 @@ func (c *cells) raise(s orgstore.Scope, r uint64, mono int64) {
 	sh := c.shard(s)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	cl, fresh := c.get(sh, s, r, mono)
-	if fresh || cl.revision.Load() < r {
+	if cl := c.get(sh, s, r, mono); cl.revision.Load() < r {
 		c.lift(cl, r)
 	}
 }
@@ -157,7 +168,7 @@ func (c *cells) meet(s orgstore.Scope, r, began uint64, source bool, mono int64)
 	sh := c.shard(s)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	cl, _ := c.get(sh, s, r, mono)
+	cl := c.get(sh, s, r, mono)
 	switch known := cl.revision.Load(); {
 	case known < r:
 		c.lift(cl, r)

@@ -53,6 +53,24 @@ func TestReadAfterARaiseIsTheTruth(t *testing.T) {
 	}
 }
 
+// Of two reads that run at once, the one that read later may finish first.
+func TestReadsThatOvertake(t *testing.T) {
+	t.Parallel()
+	c := newCells(time.Second, 1<<16)
+	scope := orgstore.RoleScope("rol_guide")
+	first := c.change.Load()
+	second := c.change.Load()
+	if c.meet(scope, 6, second, true, 0) == nil {
+		t.Fatal("the later read was refused")
+	}
+	if c.meet(scope, 5, first, true, 0) != nil {
+		t.Error("the earlier read was accepted after the later one")
+	}
+	if c.meet(scope, 6, first, true, 0) == nil {
+		t.Error("two reads of the same revision do not get on")
+	}
+}
+
 func TestOverflowFlushes(t *testing.T) {
 	t.Parallel()
 	c := newCells(time.Hour, 1)
@@ -84,8 +102,8 @@ func TestFlushRaces(t *testing.T) {
 	for range 2000 {
 		e := &entry{began: c.change.Load()}
 		var wg sync.WaitGroup
-		wg.Go(c.flush)
-		wg.Go(c.flush)
+		wg.Go(func() { c.flush(&c.floor) })
+		wg.Go(func() { c.flush(&c.floor) })
 		wg.Go(func() { c.raise(orgstore.UserScope("x"), c.change.Load(), 0) })
 		wg.Go(func() { c.current(e) })
 		wg.Wait()

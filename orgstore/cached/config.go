@@ -32,7 +32,8 @@ type Config struct {
 	MaxLoads int
 
 	// MaxBytes bounds the memory of the answers held here, by estimate. Default 64 MiB, at least 64 KiB. The table itself
-	// takes some hundredths of it besides, and what is remembered of changed scopes at most a fifth or so.
+	// takes some hundredths of it besides; what is remembered of scopes takes as much again at most, when thousands of
+	// questions a second never repeat.
 	MaxBytes int64
 
 	// Clock tells the time; nil is time.Now. Ages take both of its readings, wall and monotonic.

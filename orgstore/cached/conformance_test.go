@@ -1,8 +1,6 @@
 package cached_test
 
 import (
-	"context"
-	"fmt"
 	"testing"
 
 	"github.com/orgauthz/orgauthz/orgstore"
@@ -35,22 +33,4 @@ func open(t testing.TB) (*orgstore.Engine, *cached.Store) {
 func TestResolver(t *testing.T) {
 	t.Parallel()
 	orgstoretest.TestResolver(t, func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) { return open(t) })
-}
-
-func Example() {
-	ctx := context.Background()
-	engine, err := sqlite.Open(ctx, ":memory:", orgstore.Config{})
-	if err != nil {
-		panic(err)
-	}
-	defer engine.Close()
-	members, err := cached.New(engine, cached.Config{})
-	if err != nil {
-		panic(err)
-	}
-	defer members.Close()
-
-	access, err := members.Resolve(ctx, orgstore.Query{Org: "org_granite", Principal: "hiroko"})
-	fmt.Println(access.Standing, err)
-	// Output: no_organization <nil>
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +38,8 @@ func (s *Store) fetch(ctx context.Context, key Key, strong bool) (*orgstore.Acce
 		s.mu.Unlock()
 		return nil, errClosed
 	case f == nil || strong && (!f.strong || f.reading):
-		f = s.launch(&flight{key: key, strong: strong})
+		// The caller's strings may be slices of something large, such as a token.
+		f = s.launch(&flight{key: Key{strings.Clone(key.Org), strings.Clone(key.Principal)}, strong: strong})
 	default:
 		f.background = false
 		s.stats.joined.Add(1)
@@ -245,7 +247,7 @@ func (s *Store) settle(f *flight, a *orgstore.Access, began uint64, source bool)
 	e := s.newEntry(f.key, a, began, source)
 	if e != nil {
 		s.retire(f)
-		if s.cells.current(e) {
+		if s.cells.unchanged(e) {
 			s.table.put(e)
 			return true
 		}

@@ -19,7 +19,6 @@ type Store struct {
 	cells  *cells
 	table  *table
 	slots  chan struct{} // one token for each running call of the loader
-	stats  counters
 
 	ctx    context.Context // of everything that runs in the background
 	cancel context.CancelFunc
@@ -31,6 +30,8 @@ type Store struct {
 	closeErr error
 	flights  map[Key]*flight // the latest flight of each key
 	running  sync.WaitGroup
+
+	stats counters // apart from what hits read, as it is written often
 }
 
 // New returns a Store in front of loader. When loader has an OnCommit method, as orgstore.Engine has, the Store registers
@@ -53,7 +54,7 @@ func New(loader orgstore.Resolver, cfg Config) (*Store, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	// A generation outlives every answer that was read before it began, with a second to spare for the coarseness of clocks.
 	generation := cfg.MaxStaleness + cfg.LoadTimeout + cfg.SharedTimeout + time.Second
-	s.cells = newCells(generation, int(cfg.MaxBytes/1024))
+	s.cells = newCells(generation, int(cfg.MaxBytes/256))
 	if cfg.Shared != nil {
 		cfg.Shared.Subscribe(s.told, s.gap)
 	}
@@ -159,7 +160,7 @@ func (s *Store) told(v orgstore.Vector) {
 // gap is called by Shared when changes of other nodes may have been missed.
 func (s *Store) gap() {
 	s.stats.gaps.Add(1)
-	s.cells.flush()
+	s.cells.flush(&s.cells.floor)
 }
 
 func (s *Store) raise(v orgstore.Vector) {

@@ -385,6 +385,22 @@ func TestGapForgetsEverything(t *testing.T) {
 	}
 }
 
+// A gap while an answer is on its way leaves it an answer, as old as it is, and keeps it from being remembered.
+func TestGapDuringALoad(t *testing.T) {
+	t.Parallel()
+	src, b := newSource(), &board{}
+	src.after = func(context.Context, orgstore.Query) error { b.gap(); return nil }
+	s := newStore(t, quiet{src}, Config{Shared: b})
+	standing(t, s, jonno)
+	b.mu.Lock()
+	clear(b.entries)
+	b.mu.Unlock()
+	standing(t, s, jonno)
+	if n := src.calls.Load(); n != 2 {
+		t.Errorf("%d loads for two questions, want 2", n)
+	}
+}
+
 func TestCommitTellsShared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
