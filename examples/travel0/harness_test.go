@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -76,9 +77,7 @@ func (i *instance) send(c call) answer {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	for name, values := range c.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, c.header)
 	if c.token != "" {
 		req.Header.Add("Authorization", "Bearer "+c.token)
 	}

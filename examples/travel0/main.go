@@ -20,12 +20,15 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // shutdownTime is how long requests in flight may take to finish once the program is told to stop.
 const shutdownTime = 4 * time.Second
 
 func main() {
+	redis.SetLogger(quiet{}) // the cache logs what matters of a Redis that is gone
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	switch err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); {
@@ -37,6 +40,11 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// quiet drops what the Redis client says.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 var errUsage = errors.New("unusable flags")
 

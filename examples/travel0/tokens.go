@@ -34,7 +34,8 @@ func (a *app) mintDemoToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, err := a.engine.Users.Get(r.Context(), user); err != nil {
-		a.refuse(w, r, unlessFound(err, "unknown user: there are jonno, hiroko, emilio, sumana, and granite, adventurez, rocky with -admin or -manager behind"))
+		a.refuse(w, r, unlessFound(err, "unknown user: there are jonno, hiroko, emilio, sumana, "+
+			"and granite, adventurez, rocky with -admin or -manager behind"))
 		return
 	}
 	get := a.engine.Organizations.GetByName
