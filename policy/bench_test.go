@@ -6,6 +6,7 @@ import (
 	"maps"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/rego"
 )
@@ -83,7 +84,7 @@ func benchInput() *Input {
 func openBench(b *testing.B, config Config, files fstest.MapFS) *Engine {
 	b.Helper()
 	config.Source = FS(files)
-	config.PollInterval = -1
+	config.PollInterval, config.Timeout = -1, time.Minute
 	e, err := Open(b.Context(), config)
 	if err != nil {
 		b.Fatal(err)

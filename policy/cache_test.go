@@ -255,7 +255,7 @@ func TestWhatIsNotCached(t *testing.T) {
 		"text that names clocks": {[]string{"a.rego", plain + "\nx := \"time.now_ns\" # time.now_ns()"}, true},
 	} {
 		e, err := Open(t.Context(), Config{
-			Source: FS(files(test.files...)), PollInterval: -1, Clock: func() time.Time { return now },
+			Source: FS(files(test.files...)), PollInterval: -1, Timeout: time.Minute, Clock: func() time.Time { return now },
 		})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

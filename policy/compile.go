@@ -28,6 +28,7 @@ type program struct {
 	compiler      *ast.Compiler
 	root          ast.Ref             // data.authz or data.org
 	entries       map[string]ast.Body // compiled queries by name of the top-level rule below root
+	both          ast.Body            // asks for allow and deny; nil unless it has both
 	deterministic bool                // the same input always gives the same answer
 	asksOrg       bool                // the product's policy may read data.org
 }
@@ -39,8 +40,11 @@ const (
 	ruleObligations = "obligations"
 )
 
-// answer is the variable of a compiled query.
-const answer = ast.Var("answer")
+// The variables of compiled queries.
+const (
+	answer = ast.Var("answer")
+	denial = ast.Var("denial")
+)
 
 var (
 	productRoot = ast.MustParseRef("data.authz")
@@ -96,6 +100,9 @@ func compile(org string, files []file) (p *program, problems []Problem) {
 		}
 		modules[f.name] = m
 	}
+	if org != "" {
+		problems = append(problems, checkSize(modules)...)
+	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
@@ -136,19 +143,23 @@ func (p *program) prepare() error {
 	if node == nil { // "package org" alone
 		return nil
 	}
+	ask := func(variable ast.Var, rule string) *ast.Expr {
+		return ast.Equality.Expr(ast.NewTerm(variable), ast.NewTerm(p.root.Append(ast.StringTerm(rule))))
+	}
+	var err error
 	for key, child := range node.Children {
 		rule, ok := key.(ast.String)
 		if !ok || isFunction(child) {
 			continue
 		}
-		query := ast.NewBody(ast.Equality.Expr(ast.NewTerm(answer), ast.NewTerm(p.root.Append(ast.StringTerm(string(rule))))))
-		body, err := p.compiler.QueryCompiler().Compile(query)
-		if err != nil {
+		if p.entries[string(rule)], err = p.compiler.QueryCompiler().Compile(ast.NewBody(ask(answer, string(rule)))); err != nil {
 			return err
 		}
-		p.entries[string(rule)] = body
 	}
-	return nil
+	if p.entries[ruleAllow] != nil && p.entries[ruleDeny] != nil {
+		p.both, err = p.compiler.QueryCompiler().Compile(ast.NewBody(ask(denial, ruleDeny), ask(answer, ruleAllow)))
+	}
+	return err
 }
 
 func isFunction(node *ast.TreeNode) bool {

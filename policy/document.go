@@ -1,10 +1,7 @@
 package policy
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -47,11 +44,11 @@ type pair [2]*ast.Term
 func document(in *Input) (*ast.Term, error) {
 	var resource pair
 	if len(in.Resource) > 0 {
-		v, err := parseJSON(in.Resource)
+		t, err := parseJSON(in.Resource)
 		if err != nil {
 			return nil, err
 		}
-		resource = pair{keyResource, ast.NewTerm(v)}
+		resource = pair{keyResource, t}
 	}
 	params := ast.NewObjectWithCapacity(len(in.Request.Params))
 	for _, p := range in.Request.Params {
@@ -109,18 +106,4 @@ func textMap(m map[string]string) *ast.Term {
 		obj.Insert(ast.StringTerm(k), ast.StringTerm(v))
 	}
 	return ast.NewTerm(obj)
-}
-
-// parseJSON reads exactly one JSON value. OPA refuses numbers whose exponent would make arithmetic on them expensive.
-func parseJSON(raw []byte) (ast.Value, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("more than one JSON value")
-	}
-	return ast.InterfaceToValue(v)
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/rand/v2"
 	"reflect"
@@ -17,7 +18,7 @@ func sameDocument(t *testing.T, in *Input) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	viaJSON, err := parseJSON(text)
+	viaJSON, err := ast.ValueFromReader(bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +134,7 @@ func FuzzDocument(f *testing.F) {
 	f.Add("read:x", "GET", "id", "v", int64(1), []byte(`{"a":[1,2.5,null,"x"],"a":true}`))
 	f.Add("", "", "", "", int64(0), []byte(``))
 	f.Add("a", "b", "c", "d", int64(-1), []byte(` 1e5 `))
+	f.Add("a", "b", "c", "d", int64(-1), []byte("{\"a\\u0000\\\"\": [\"\xff\", -0.5E-3, {}, [] , false], \"a\": 1, \"a\": 2}"))
 	f.Fuzz(func(t *testing.T, action, method, name, value string, n int64, resource []byte) {
 		for _, s := range []*string{&action, &method, &name, &value} {
 			text, _ := json.Marshal(*s) // JSON can hold only valid UTF-8

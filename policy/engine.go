@@ -34,7 +34,8 @@ type Config struct {
 	// Logger gets what goes wrong with policies. Nil discards.
 	Logger *slog.Logger
 	// OnReload, when not nil, is called after each change of the source: with nil when it has become the active revision,
-	// else with the reason why not, once for each distinct one. Calls come one at a time and delay the next look at the source.
+	// else with the reason why not, once for each distinct one. Calls come one at a time and delay the next look at the source;
+	// they must not close the engine.
 	OnReload func(error)
 }
 
@@ -96,13 +97,14 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	w := &watcher{engine: e}
 	snapshot := &snapshot{hash: "built-in"}
 	if config.Source != nil {
+		now := config.Clock()
 		if w.listed, err = list(config.Source); err != nil {
 			return nil, err
 		}
 		if snapshot, err = read(config.Source, w.listed); err != nil {
 			return nil, err
 		}
-		w.racy = racy(w.listed, config.Clock())
+		w.racy = racy(w.listed, now)
 	}
 	r, err := e.compile(ctx, snapshot, nil)
 	if err != nil {
@@ -239,7 +241,7 @@ func shorten(text string) string {
 // organization's broken policy refuses it for everybody, so that what was deployed together takes effect together.
 func (e *Engine) compile(ctx context.Context, s *snapshot, before *revision) (*revision, error) {
 	groups := s.byOrg()
-	r := &revision{name: s.hash, orgs: map[string]*program{}}
+	r := &revision{hash: s.hash, name: s.hash[:min(16, len(s.hash))], orgs: map[string]*program{}}
 	if r.builtIn = len(groups[""]) == 0; r.builtIn {
 		groups[""] = []file{{name: "built-in", text: builtInPolicy}}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -173,7 +174,7 @@ seen := input.action`
 
 func TestBuiltInPolicy(t *testing.T) {
 	t.Parallel()
-	e, err := Open(t.Context(), Config{})
+	e, err := Open(t.Context(), Config{Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,13 +246,33 @@ func TestBudgetAndCancellation(t *testing.T) {
 	}
 
 	e, _ = open(t, files("granite", strings.Replace(strings.Replace(slow, "authz", "org", 1), "allow", "deny contains 1", 1)),
-		Config{Timeout: time.Millisecond})
+		Config{Timeout: 200 * time.Millisecond})
 	if d := decide(t, e, member(granite, "a", "a")); d.Outcome != TimedOut {
 		t.Errorf("the organization's own: %q", d.Outcome)
 	}
 	if d := decide(t, e, member(rocky, "a", "a")); !d.Allow {
 		t.Errorf("another organization: %q", d.Outcome)
 	}
+}
+
+// Subjects, with their terms, are shared by concurrent evaluations.
+func TestDecideConcurrently(t *testing.T) {
+	t.Parallel()
+	e, _ := open(t, oddPolicies, Config{CacheBytes: -1})
+	in := benchInput()
+	want := decide(t, e, in)
+	in = benchInput() // not yet looked at by any evaluation
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 50 {
+				if d, err := e.Decide(t.Context(), in); err != nil || !reflect.DeepEqual(d, want) {
+					t.Errorf("got %+v, %v, want %+v", d, err, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestPanicDenies(t *testing.T) {

@@ -39,11 +39,11 @@ func (e *evaluation) decide() (d Decision, err error) {
 		}
 	}()
 	product, cache := e.revision.product, topdown.NewVirtualCache()
-	reasons, err := reasons(e.query(product, ruleDeny, e.input, cache))
+	value, denied, err := e.allowAndDeny(product, cache)
 	if err != nil {
 		return Decision{}, err
 	}
-	value, err := e.query(product, ruleAllow, e.input, cache)
+	reasons, err := reasons(denied, nil)
 	if err != nil {
 		return Decision{}, err
 	}
@@ -72,6 +72,23 @@ func (e *evaluation) decide() (d Decision, err error) {
 		return Decision{}, err
 	}
 	return Decision{Allow: true, Outcome: Allowed, Obligations: obligations}, nil
+}
+
+// allowAndDeny asks for both at once, which is cheaper; only where one is undefined, one by one.
+func (e *evaluation) allowAndDeny(p *program, cache topdown.VirtualCache) (allow, deny ast.Value, err error) {
+	if p.both != nil {
+		r, err := e.run(p, p.both, e.input, cache)
+		if err != nil {
+			return nil, nil, err
+		}
+		if r != nil {
+			return r[answer].Value, r[denial].Value, nil
+		}
+	}
+	if deny, err = e.query(p, ruleDeny, e.input, cache); err == nil {
+		allow, err = e.query(p, ruleAllow, e.input, cache)
+	}
+	return allow, deny, err
 }
 
 func (e *evaluation) reasonsOfOrg() ([]any, error) {
@@ -117,6 +134,15 @@ func (e *evaluation) query(p *program, rule string, input *ast.Term, cache topdo
 	if !ok {
 		return nil, nil
 	}
+	r, err := e.run(p, body, input, cache)
+	if r == nil || err != nil {
+		return nil, err
+	}
+	return r[answer].Value, nil
+}
+
+// run evaluates a compiled query of p. The result is nil when a part of the query is undefined.
+func (e *evaluation) run(p *program, body ast.Body, input *ast.Term, cache topdown.VirtualCache) (topdown.QueryResult, error) {
 	q := topdown.NewQuery(body).
 		WithCompiler(p.compiler).
 		WithStore(e.revision.store).
@@ -133,15 +159,15 @@ func (e *evaluation) query(p *program, rule string, input *ast.Term, cache topdo
 			q = q.WithResolver(orgRoot.Append(ast.StringTerm(name)), e)
 		}
 	}
-	var value ast.Value
+	var result topdown.QueryResult
 	err := q.Iter(e.ctx, func(r topdown.QueryResult) error {
-		if value != nil {
-			return fmt.Errorf("%s.%s has several values", p.root, rule)
+		if result != nil {
+			return fmt.Errorf("%s has several answers", body)
 		}
-		value = r[answer].Value
+		result = r
 		return nil
 	})
-	return value, err
+	return result, err
 }
 
 // noCache is a topdown.BaseCache that holds nothing. There is no data to cache, and what OPA would keep there of data.org
@@ -203,7 +229,8 @@ func obligations(value ast.Value, err error) (map[string]any, error) {
 // revision is one state of the source, compiled. It is immutable; its store is empty, and its transaction is read by all
 // evaluations.
 type revision struct {
-	name    string
+	hash    string // of the snapshot
+	name    string // the beginning of it
 	product *program
 	builtIn bool                // product is the built-in policy
 	orgs    map[string]*program // by organization id

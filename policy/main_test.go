@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -62,6 +63,9 @@ func open(t *testing.T, source fstest.MapFS, config Config) (*Engine, *log) {
 	config.Source, config.Logger = FS(source), l.logger()
 	if config.PollInterval == 0 {
 		config.PollInterval = -1
+	}
+	if config.Timeout == 0 {
+		config.Timeout = time.Minute // the machine may be busy
 	}
 	e, err := Open(t.Context(), config)
 	if err != nil {

@@ -64,7 +64,7 @@ type file struct {
 // snapshot is the content of a source at one moment.
 type snapshot struct {
 	files []file
-	hash  string // of all paths and texts
+	hash  string // of all paths and texts, in hexadecimal
 }
 
 // list reads which policy files there are. It reports all misplaced ones at once.
@@ -202,7 +202,7 @@ func read(src Source, entries []entry) (*snapshot, error) {
 			h.Write([]byte(part))
 		}
 	}
-	s.hash = hex.EncodeToString(h.Sum(nil)[:8])
+	s.hash = hex.EncodeToString(h.Sum(nil))
 	return s, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestOpenRefuses(t *testing.T) {
@@ -67,7 +68,7 @@ func TestDirFollowsLinks(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	e, err := Open(t.Context(), Config{Source: Dir(dir)})
+	e, err := Open(t.Context(), Config{Source: Dir(dir), Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,8 @@ type watcher struct {
 	pending string // a new content that was seen once: it must stay the same for a moment
 	refused string // the content that could not be compiled
 	logged  string // the last problem that was logged
+
+	eager bool // activates a content at first sight: what tests compare with
 }
 
 func (w *watcher) run(ctx context.Context) {
@@ -57,7 +59,7 @@ func (w *watcher) look(ctx context.Context) (next time.Duration) {
 		return next
 	}
 	active := e.active.Load()
-	if s.hash != active.name && s.hash != w.refused && s.hash != w.pending {
+	if s.hash != active.hash && s.hash != w.refused && s.hash != w.pending && !w.eager {
 		// Several files are rarely written at once, and a file that is half written may well compile.
 		w.listed, w.pending = nil, s.hash
 		return next / 10
@@ -65,7 +67,7 @@ func (w *watcher) look(ctx context.Context) (next time.Duration) {
 	w.listed, w.racy, w.pending = listed, racy(listed, now), ""
 	switch s.hash {
 	case w.refused:
-	case active.name:
+	case active.hash:
 		if w.logged != "" { // what was wrong has been taken back
 			e.config.Logger.InfoContext(ctx, "policies are in order again", "revision", active.name)
 			w.good()
