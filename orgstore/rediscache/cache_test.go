@@ -185,11 +185,15 @@ func TestLateWriteIsBornDead(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, addr string) {
 		c := newCache(t, addr, Config{})
-		lease := get(t, c, key).Lease
-		lease.Server = lease.Server.Add(-maxAge - 10*time.Millisecond) // as if Redis got it so much later
-		put(t, c, key, at(1), lease)
-		if n := rawClient(t, addr).Exists(t.Context(), c.keyOf(key)).Val(); n != 0 {
-			t.Error("it lives")
+		raw := rawClient(t, addr)
+		for late, want := range map[time.Duration]time.Duration{maxAge / 3: maxAge * 2 / 3, maxAge + time.Millisecond: -2} {
+			lease := get(t, c, key).Lease
+			lease.Server = lease.Server.Add(-late) // as if Redis got it so much later
+			put(t, c, key, at(1), lease)
+			if life := raw.PTTL(t.Context(), c.keyOf(key)).Val(); life > want || want > 0 && life < want/2 {
+				t.Errorf("%v late, it lives for %v, want %v", late, life, want)
+			}
+			raw.Del(t.Context(), c.keyOf(key))
 		}
 	})
 }

@@ -9,9 +9,10 @@
 // # What it promises
 //
 // Redis may be slow, hung, empty, restarted, full or gone: each operation takes at most Config.Timeout, and after some
-// failures in a row Redis is skipped but for one probe a second. Nothing that Redis says can grant what the source does not,
-// beyond the Store's MaxStaleness: an entry carries its key, its vector of revisions, the instant of its source read and a
-// checksum, or an HMAC where Config.HMACKey is set, and whatever does not fit is a miss.
+// failures in a row Redis is skipped but for one probe a second. What comes from there is never older than the Store's
+// MaxStaleness: an entry is bound to its key, carries its vector of revisions, the instant of its source read and a checksum,
+// and whatever does not fit is a miss. Where others than the nodes can write to the Redis, Config.HMACKey keeps them from
+// forging entries; without it they could grant anything.
 //
 //   - An entry dies MaxStaleness after its source read, by the clock of its Redis, however long it takes to get there.
 //   - A change of a membership, an organization or a name leaves its revision in Redis for twice that time. What was computed
@@ -30,5 +31,5 @@
 // Redis 6.2 or later is needed (SET … PXAT), with Lua scripts; any eviction policy will do. All keys of an organization
 // share a hash tag, so that Redis Cluster and Sentinel work through redis.UniversalClient. A client whose
 // ContextTimeoutEnabled is false is refused: with go-redis' defaults a hung Redis holds up a call for 5 s although its
-// context ends after 25 ms.
+// context ends after 25 ms. go-redis has a logger of its own, which writes to standard error: see redis.SetLogger.
 package rediscache
