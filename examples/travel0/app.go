@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -138,7 +139,8 @@ func openPolicies(ctx context.Context, o options) (*policy.Engine, error) {
 	if o.policies != "" {
 		source = policy.Dir(o.policies)
 	}
-	return policy.Open(ctx, policy.Config{Source: source, Logger: o.log})
+	// The budget of an evaluation is wall time: a demo on a busy machine should not deny for want of it.
+	return policy.Open(ctx, policy.Config{Source: source, Timeout: 500 * time.Millisecond, Logger: o.log})
 }
 
 func openStore(ctx context.Context, db string) (*orgstore.Engine, error) {
