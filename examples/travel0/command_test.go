@@ -242,6 +242,7 @@ func TestUnusableFlags(t *testing.T) {
 		{"an unknown flag", []string{"-port", "1"}, 2, []string{"-port"}},
 		{"an argument", []string{"serve"}, 1, []string{"serve", "-h"}},
 		{"an occupied port", []string{"-addr", taken.Addr().String()}, 1, []string{"-addr", taken.Addr().String(), "in use"}},
+		{"an empty address", []string{"-addr", ""}, 1, []string{"-addr", "host:port"}},
 		{"no address", []string{"-addr", "nonsense"}, 1, []string{"-addr"}},
 		{"a database in a missing folder", []string{"-db", filepath.Join(dir, "none", "x.db")}, 1, []string{"-db", filepath.Join(dir, "none")}},
 		{"a database that is none", []string{"-db", write("text.db", strings.Repeat("no database ", 100))}, 1, []string{"-db", "text.db"}},

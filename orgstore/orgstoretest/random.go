@@ -100,7 +100,7 @@ func randomMutations(t *resolverTest) {
 			}
 		}
 	}
-	if changed < steps/3 {
+	if changed < steps/10 { // a seed may block or delete everybody for a while
 		t.Fatalf("only %d of %d mutations changed anything", changed, steps)
 	}
 }
