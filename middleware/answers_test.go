@@ -182,7 +182,6 @@ func TestAnswers(t *testing.T) {
 		{name: "policy panics", config: func(c *Config) {
 			c.Policy = decideFunc(func(context.Context, *policy.Input) (policy.Decision, error) { panic("no") })
 		}, status: 503, body: bodyUnavailable},
-		{name: "policy is a nil pointer", config: func(c *Config) { c.Policy = (*nilPolicy)(nil) }, status: 503, body: bodyUnavailable},
 
 		{name: "method without the mux's table", method: "POST", status: 405, body: bodyNotAllowed},
 		{name: "method in lower case", method: "get", status: 405, body: bodyNotAllowed},
@@ -229,12 +228,6 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
-}
-
-type nilPolicy struct{ answer policy.Decision }
-
-func (p *nilPolicy) Decide(context.Context, *policy.Input) (policy.Decision, error) {
-	return p.answer, nil
 }
 
 // A pattern without a method lets every method through to the Guard.

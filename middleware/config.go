@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -104,11 +105,14 @@ func New(cfg Config) (*Guard, error) {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("middleware: "+format, args...)) }
 
-	if cfg.Tokens == nil {
+	if isNil(cfg.Tokens) {
 		bad("Config.Tokens is missing: set it to a claims.Verifier")
 	}
-	if cfg.Members == nil {
+	if isNil(cfg.Members) {
 		bad("Config.Members is missing: set it to an orgstore.Resolver, such as an Engine or a cached.Store")
+	}
+	if cfg.Policy != nil && isNil(cfg.Policy) {
+		bad("Config.Policy is a nil %T: leave it out for permission match", cfg.Policy)
 	}
 	if cfg.Realm == "" {
 		cfg.Realm = defaultRealm
@@ -158,6 +162,13 @@ func New(cfg Config) (*Guard, error) {
 		cfg.Logger.Warn("authorization is in report-only mode: requests are let through that should be refused")
 	}
 	return g, nil
+}
+
+// isNil reports whether v is nil, or a nil pointer in an interface: what a constructor returned beside an error that nobody
+// looked at.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
 }
 
 // Stats counts what a Guard did since New. Grants are not counted: one counter that all cores write would cost them more

@@ -11,7 +11,7 @@
 //	}
 //
 // Start with New and Guard.Require. Options say what is special about a route: Resource, OrgFromHeader, OrgFromHost,
-// OrgFromToken, OpaqueValues, Strong. Handlers use PrincipalFrom or MustPrincipal, ResourceFrom, Guard.Can, and WriteProblem.
+// OrgFromToken, OpaqueValues, Strong. Handlers use MustPrincipal, MustResource, Guard.Can and WriteProblem.
 // Guard.Authorize is the same without HTTP. Guard.Audit, in a test, finds the route that somebody forgot. Package
 // middlewaretest lets a team test its handlers without tokens. Any http.ServeMux does; Mux is one that can be audited.
 //
@@ -19,8 +19,10 @@
 //
 // A handler behind Require runs only when the token was verified, its subject is an active member of the token's
 // organization, everything in the request that names an organization names that one, and the policy allows. A request that
-// cannot be decided, because something is out of reach, has failed, panicked, or taken longer than Config.Timeout, is
-// refused as well, and as "don't know" (503), never as "no".
+// cannot be decided, because the keys, the store, the policy or a resource are out of reach, have failed, panicked, or taken
+// longer than Config.Timeout, is refused as well, and as "don't know" (503), never as "no". There is one exception: where
+// the policies are there but their evaluation fails, or uses up its budget (policy.Config.Timeout), the policies have not
+// allowed, which is a "no" with a type of its own in the log; asking again would not help.
 //
 // The token decides the organization, the store decides the membership: neither a path nor a role in the token ever widens
 // anything. The policy sees the method, the pattern that matched and its values, never a raw path, a query or a header.

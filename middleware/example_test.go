@@ -58,7 +58,7 @@ func Example() {
 	api := middleware.Problems(mux)
 
 	token, err := signer.Sign(claims.Token{
-		Subject: "auth0|ada", Audience: []string{"https://api.example"}, Org: claims.Org{ID: "org_acme"},
+		Subject: "auth0|ada", Audience: []string{"https://api.example"}, Org: claims.Org{ID: ada.Principal().Org.ID},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -24,6 +24,7 @@ import (
 func TestNewReportsAllProblems(t *testing.T) {
 	t.Parallel()
 	_, err := New(Config{
+		Tokens: (*claims.Verifier)(nil), Policy: (*policy.Engine)(nil), // as constructors return them beside an error
 		Realm: `a"b`, Timeout: -1, ClockSkew: -1, Subjects: -1,
 		Options: []Option{nil, OrgFromPath(""), OrgFromHeader("a b"), OrgFromHost("example.com"), Resource[int](nil)},
 	})
@@ -31,7 +32,7 @@ func TestNewReportsAllProblems(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"Config.Tokens", "Config.Members", "Config.Realm", "Config.Timeout", "Config.ClockSkew", "Config.Subjects",
+		"Config.Tokens", "Config.Members", "Config.Policy is a nil *policy.Engine", "Config.Realm", "Config.Timeout", "Config.ClockSkew", "Config.Subjects",
 		"an Option is nil", "OrgFromPath", "OrgFromHeader", "OrgFromHost", "Resource needs a function",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -53,7 +54,11 @@ func TestRequirePanicsOnMisuse(t *testing.T) {
 		"action and quote": {func() { g.Require(`read"`, h) }, "scope-token"},
 		"no handler":       {func() { g.Require("read:things", nil) }, "the handler is nil"},
 		"no function":      {func() { g.RequireFunc("read:things", nil) }, "the handler is nil"},
-		"bad option":       {func() { g.Middleware("read:things", OrgFromHost("x"))(h) }, "host suffix"},
+		"two resources": {func() {
+			load := func(*http.Request, *Principal) (int, error) { return 0, nil }
+			g.Require("read:things", h, Resource(load), Resource(load))
+		}, "twice"},
+		"bad option": {func() { g.Middleware("read:things", OrgFromHost("x"))(h) }, "host suffix"},
 		"pattern without the organization, at a Mux": {func() { NewMux().Handle("GET /things/{id}", g.Require("read:things", h)) },
 			"no wildcard {org}"},
 		"pattern without the organization, at a request": {func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
@@ -95,6 +96,10 @@ func verdict(d policy.Decision, no *Refusal) []slog.Attr {
 	}
 	if d.Revision != "" {
 		attrs = append(attrs, slog.String("revision", clean(d.Revision)))
+	}
+	if len(no.Reasons) > 0 {
+		reasons, _ := json.Marshal(no.Reasons) // they are JSON values
+		attrs = append(attrs, slog.String("reasons", cleanTo(string(reasons), maxErrorText)))
 	}
 	if no.err != nil {
 		text := no.err.Error()

@@ -33,6 +33,10 @@ func TestDecisionLog(t *testing.T) {
 		"denied": {answering(policy.Decision{Outcome: policy.Denied, Revision: "r7"}), "ada", map[string]any{
 			"level": "INFO", "outcome": "refused", "code": "policy_denied", "org": acme, "subject": "ada", "token": fingerprintOfAda, "revision": "r7",
 		}, nil},
+		"denied with reasons": {
+			answering(policy.Decision{Outcome: policy.Denied, Reasons: []any{"closed\n", map[string]any{"a": "b"}}}), "ada",
+			map[string]any{"code": "policy_denied", "reasons": `["closed\n",{"a":"b"}]`}, nil,
+		},
 		"no token": {nil, "", map[string]any{"level": "INFO", "outcome": "refused", "code": "no_credentials", "subject": ""}, []string{"token"}},
 		"not a member": {nil, "ada-elsewhere", map[string]any{
 			"level": "INFO", "code": "no_organization_access", "cause": "not_member", "org": bravo, "subject": "ada",

@@ -2,7 +2,9 @@ package middleware
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 
 	"github.com/orgauthz/orgauthz/claims"
@@ -63,6 +65,17 @@ func MustPrincipal(ctx context.Context) *Principal {
 func ResourceFrom[T any](ctx context.Context) (T, bool) {
 	v, ok := ctx.Value(resourceKey{}).(T)
 	return v, ok
+}
+
+// MustResource is ResourceFrom for handlers that cannot do without. It panics when the route has no Resource option, or one
+// that loads another type.
+func MustResource[T any](ctx context.Context) T {
+	v, ok := ResourceFrom[T](ctx)
+	if !ok {
+		panic(fmt.Sprintf("middleware: this context has no resource of type %v but a %T: give the route the option Resource with a "+
+			"loader of that type, and pass the request's own context on", reflect.TypeFor[T](), ctx.Value(resourceKey{})))
+	}
+	return v
 }
 
 // WithResource returns ctx with what ResourceFrom is to return, for tests and adapters.

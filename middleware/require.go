@@ -166,11 +166,16 @@ type loader func(r *http.Request, p *Principal) (value any, raw json.RawMessage,
 //
 // When load returns an error that means "not found" (ErrResourceNotFound, Config.NotFound) or a value whose
 // JSON form is null, the policy is asked with input.resource null; if it denies, the answer is 403 as for any other
-// denial, and only an allow releases the 404. Every other error, and a value without a JSON form, is answered with 503.
+// denial, and only an allow releases the 404. Every other error, and a value without a JSON form, is answered with 503. A
+// panic is the application's own: it goes up like a handler's, which does not run.
 func Resource[T any](load func(*http.Request, *Principal) (T, error)) Option {
 	return func(s *settings) {
 		if load == nil {
 			s.errs = append(s.errs, errors.New("Resource needs a function"))
+			return
+		}
+		if s.load != nil {
+			s.errs = append(s.errs, errors.New("Resource is there twice: a route has one resource"))
 			return
 		}
 		s.load = func(r *http.Request, p *Principal) (any, json.RawMessage, error) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/orgauthz/orgauthz/claims"
@@ -115,6 +116,19 @@ func TestLoaderPanics(t *testing.T) {
 
 func TestWithoutResource(t *testing.T) {
 	t.Parallel()
+	if v := MustResource[string](WithResource(t.Context(), "x")); v != "x" {
+		t.Errorf("%q", v)
+	}
+	for name, ctx := range map[string]context.Context{"none": t.Context(), "another type": WithResource(t.Context(), 7)} {
+		func() {
+			defer func() {
+				if said := fmt.Sprint(recover()); !strings.Contains(said, "of type string") {
+					t.Errorf("%s: %s", name, said)
+				}
+			}()
+			MustResource[string](ctx)
+		}()
+	}
 	if v, found := ResourceFrom[string](t.Context()); found {
 		t.Error(v)
 	}

@@ -14,9 +14,11 @@
 package middlewaretest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -39,12 +41,17 @@ type M struct {
 	obliged  map[string]any
 }
 
-// Member returns a member of the organization with this name, who holds these roles. The organization's id is "org_" and
-// the name (given an id, the name is what follows "org_"); the member is the employee "test|member", without permissions.
+// Member returns a member of the organization with this name, who holds these roles. The organization's id is made of the
+// name: always the same one, and one that could be the name of a folder of policies. (Given an id, the name is what follows
+// "org_" in lower case.) The member is the employee "test|member", without permissions.
 func Member(org string, roles ...string) M {
-	name := strings.TrimPrefix(org, "org_")
+	id, name := org, strings.ToLower(strings.TrimPrefix(org, "org_"))
+	if !orgstore.IsOrganizationID(org) {
+		sum := sha256.Sum256([]byte(org))
+		id, name = "org_"+hex.EncodeToString(sum[:8]), org
+	}
 	m := M{
-		org:    policy.Org{ID: "org_" + name, Name: name, Status: string(orgstore.OrganizationActive)},
+		org:    policy.Org{ID: id, Name: name, Status: string(orgstore.OrganizationActive)},
 		member: policy.Member{Kind: "employee", Roles: sorted(roles)},
 	}
 	return m.Subject("test|member")
@@ -92,9 +99,19 @@ func (m M) Resource(v any) M {
 	return m
 }
 
-// Obligations sets the obligations of the Principal's Decision. A Directory has no use for them: there the policy decides.
+// Obligations sets the obligations of the Principal's Decision, in the types that a policy's have: see policy.Decision. It
+// panics when o has no JSON form. A Directory has no use for them: there the policy decides.
 func (m M) Obligations(o map[string]any) M {
-	m.obliged = o
+	text, err := json.Marshal(o)
+	if err != nil {
+		panic("middlewaretest: obligations are a JSON object: " + err.Error())
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	m.obliged = nil
+	if err := dec.Decode(&m.obliged); err != nil {
+		panic("middlewaretest: " + err.Error()) // it was encoded just now
+	}
 	return m
 }
 

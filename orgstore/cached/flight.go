@@ -116,7 +116,7 @@ func (s *Store) land(f *flight, a *orgstore.Access, err error) {
 // read asks Shared, then the loader. The lease is set when the answer is the loader's and may be shared.
 func (s *Store) read(ctx context.Context, f *flight) (*orgstore.Access, Lease, error) {
 	var lease Lease
-	if s.cfg.Shared != nil {
+	if s.cfg.Shared != nil && !f.strong {
 		began := s.cells.change.Load()
 		var a *orgstore.Access
 		if a, lease = s.recall(ctx, f); a != nil && s.settle(f, a, began, false) {
@@ -152,7 +152,7 @@ func (s *Store) recall(ctx context.Context, f *flight) (*orgstore.Access, Lease)
 		return nil, Lease{}
 	}
 	a := found.Access
-	if a == nil || f.strong || a.Standing == orgstore.StandingUnknown || a.Principal != f.key.Principal {
+	if a == nil || a.Standing == orgstore.StandingUnknown || a.Principal != f.key.Principal {
 		return nil, found.Lease
 	}
 	s.mu.Lock()

@@ -134,6 +134,7 @@ var jonno = orgstore.Query{Org: "org_rocky", Principal: "jonno"}
 type board struct {
 	mu      sync.Mutex
 	entries map[Key]*orgstore.Access
+	asked   int
 	told    []orgstore.Vector
 	raised  func(orgstore.Vector)
 	gap     func()
@@ -149,6 +150,7 @@ func (b *board) Get(ctx context.Context, k Key, _ time.Duration) (Found, error) 
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.asked++
 	return Found{Access: b.entries[k], Lease: Lease{Server: time.Now(), Local: time.Now()}}, nil
 }
 

@@ -329,6 +329,9 @@ func TestStrong(t *testing.T) {
 	if got := standing(t, s, q); got != orgstore.StandingMember {
 		t.Errorf("strong: %v", got)
 	}
+	if b.asked != 1 {
+		t.Errorf("the shared cache was asked %d times: a strong question is for the loader alone", b.asked)
+	}
 	if got := standing(t, s, jonno); got != orgstore.StandingMember {
 		t.Errorf("a strong answer does not fill the cache: %v", got)
 	}

@@ -368,6 +368,11 @@ func TestConfigProblemsAtOnce(t *testing.T) {
 	if _, err := Open(t.Context(), "redis://user:secret@host:port/x", Config{}); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("malformed URL: %v", err)
 	}
+	for _, target := range []string{"", ":", "localhost", "127.0.0.1:6379/3", "127.0.0.1:redis", "127.0.0.1:70000"} {
+		if _, err := Open(t.Context(), target, Config{}); err == nil || !strings.Contains(err.Error(), "host:port") {
+			t.Errorf("Open(%q): %v", target, err)
+		}
+	}
 	if _, err := Open(t.Context(), "127.0.0.1:1", Config{Timeout: -1}); err == nil {
 		t.Error("Open took a Config that New refuses")
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +20,18 @@ func Options(addr string) *redis.Options {
 	o := &redis.Options{Addr: addr}
 	harden(o)
 	return o
+}
+
+// checkAddress refuses what can never be the address of a Redis. The client would take an empty one for localhost.
+func checkAddress(target string) error {
+	_, port, err := net.SplitHostPort(target)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("rediscache: %q is no address of a Redis: give host:port, or a URL such as redis://host:port/database", target)
+	}
+	return nil
 }
 
 func harden(o *redis.Options) {
@@ -42,6 +56,8 @@ func Open(ctx context.Context, target string, cfg Config) (*Cache, error) {
 		if o, err = redis.ParseURL(target); err != nil {
 			return nil, fmt.Errorf("rediscache: the Redis URL is malformed: it should read redis://user:password@host:port/database")
 		}
+	} else if err := checkAddress(target); err != nil {
+		return nil, err
 	}
 	harden(o)
 	client := redis.NewClient(o)
