@@ -49,8 +49,8 @@ type Config struct {
 	// Default "api".
 	Realm string
 
-	// Timeout is the time that one request's verification, resolution and decision may take together; what is not known by
-	// then is refused with 503. A route's resource loader is not part of it. Default 1 s.
+	// Timeout is the time that one request's verification, resolution and decision may take together: then their context
+	// ends, and what is not known by then is refused with 503. A route's resource loader is not part of it. Default 1 s.
 	Timeout time.Duration
 
 	// ClockSkew is how far the token issuer's clock may be ahead: after signing out everywhere (Access.TokensValidAfter),
@@ -71,8 +71,8 @@ type Config struct {
 	// AllowLevel is the level at which grants are logged. Refusals are logged at Info, "don't know" at Warn. Nil is Debug.
 	AllowLevel slog.Leveler
 
-	// Subjects bounds how many pairs of a token and an Access are kept ready for the policy. Default 32,768 (256 KiB, and
-	// what they hold); rounded up to a power of two.
+	// Subjects bounds how many pairs of a token and an Access are kept ready for the policy, and by 2 KiB for each of them
+	// (estimated) how much memory they take. Default 32,768, which is 64 MiB at the most; rounded up to a power of two.
 	Subjects int
 
 	// ReportOnly lets every request through to its handler, and only logs and counts what would have been refused: for

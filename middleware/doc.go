@@ -19,8 +19,9 @@
 //
 // A handler behind Require runs only when the token was verified, its subject is an active member of the token's
 // organization, everything in the request that names an organization names that one, and the policy allows. A request that
-// cannot be decided, because the keys, the store, the policy or a resource are out of reach, have failed, panicked, or taken
-// longer than Config.Timeout, is refused as well, and as "don't know" (503), never as "no". There is one exception: where
+// cannot be decided, because the keys, the store, the policy or a resource are out of reach, have failed or panicked, is
+// refused as well, and as "don't know" (503), never as "no"; so is one that takes longer than Config.Timeout, which ends the
+// context that they are asked with. There is one exception: where
 // the policies are there but their evaluation fails, or uses up its budget (policy.Config.Timeout), the policies have not
 // allowed, which is a "no" with a type of its own in the log; asking again would not help.
 //

@@ -79,7 +79,8 @@ func (s *settings) addOrg(kind orgSourceKind, name string) {
 // request.
 //
 // The token decides which organization a request is about. What the request says beside it must agree: where several
-// sources are given, every one that is present must name the token's organization, byte for byte.
+// sources are given, every one that is present must name the token's organization, byte for byte. So must the value of a
+// wildcard {org}, wherever the options say that the organization is named: call the wildcard otherwise if it means another.
 func OrgFromPath(name string) Option {
 	return func(s *settings) {
 		if name == "" {
@@ -112,7 +113,7 @@ func OrgFromHost(suffix string) Option {
 	}
 }
 
-// OrgFromToken says that only the token names the organization, nothing in the request.
+// OrgFromToken says that only the token names the organization, nothing in the request but a wildcard {org}, if there is one.
 func OrgFromToken() Option { return func(s *settings) { s.addOrg(fromToken, "") } }
 
 // OpaqueValues names wildcards whose values may hold anything, such as the ids of users that an identity provider made.
@@ -126,8 +127,12 @@ func OpaqueValues(wildcards ...string) Option {
 // the few routes where a revocation a moment ago must count.
 func Strong() Option { return func(s *settings) { s.strong = true } }
 
-// disagrees says which of the request's hints does not name org, or "" when all agree. Hints only ever narrow.
+// disagrees says which of the request's hints does not name org, or "" when all agree. Hints only ever narrow. A wildcard
+// {org} is always one: a handler may read it although the options look elsewhere.
 func (s *settings) disagrees(r *http.Request, org *policy.Org) string {
+	if ref := r.PathValue(defaultWildcard); ref != "" && !names(ref, org) {
+		return "path_names_another_organization"
+	}
 	for _, src := range s.org {
 		switch src.kind {
 		case fromPath:

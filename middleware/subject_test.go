@@ -66,6 +66,41 @@ func TestSubjectTableKeeps(t *testing.T) {
 	}
 }
 
+// What is kept stays below the limit in bytes, however large the tokens are.
+func TestSubjectTableIsBounded(t *testing.T) {
+	t.Parallel()
+	const size = 64
+	table := newSubjectTable(size)
+	a := access(acme, "acme", "x")
+	scopes := make([]string, 100)
+	found := 0
+	for range 4 * size {
+		c := &claims.Claims{Subject: "x", Scopes: scopes}
+		if s := table.get(c, a); table.get(c, a) == s {
+			found++ // unless the sweep has just come along
+		}
+		if kept := table.bytes.Load(); kept > table.limit || kept <= 0 {
+			t.Fatalf("%d bytes are kept, the limit is %d", kept, table.limit)
+		}
+	}
+	if found < 3*size {
+		t.Errorf("only %d of %d were found again at once", found, 4*size)
+	}
+	held := int64(0)
+	for i := range table.slots {
+		if p := table.slots[i].Load(); p != nil {
+			held += p.size
+		}
+	}
+	if held != table.bytes.Load() {
+		t.Errorf("%d bytes are held, %d are counted", held, table.bytes.Load())
+	}
+	monster := &claims.Claims{Subject: "x", Scopes: make([]string, 1000)}
+	if table.get(monster, a) == table.get(monster, a) {
+		t.Error("a Subject of more than half of the limit is kept")
+	}
+}
+
 // An access that was read again and says the same keeps its Subject; one that says anything else does not.
 func TestSubjectOfRefreshedAccess(t *testing.T) {
 	t.Parallel()
