@@ -272,7 +272,7 @@ func TestWhatIsNotCached(t *testing.T) {
 // A decision by an earlier revision is not served by the next one; one that does not depend on what changed is.
 func TestCacheAndReload(t *testing.T) {
 	t.Parallel()
-	source := files("authz.rego", allowAll, "granite", "package org", "rocky", "package org")
+	source := files("authz.rego", allowAll, "granite", nothing, "rocky", nothing)
 	e, _ := open(t, source, Config{})
 	w := &watcher{engine: e}
 	for _, org := range []string{granite, rocky} {

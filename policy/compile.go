@@ -106,6 +106,7 @@ func compile(org string, files []file) (p *program, problems []Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
+	problems = checkRules(root, modules)
 
 	c := ast.NewCompiler().
 		WithStrict(true).
@@ -117,8 +118,9 @@ func compile(org string, files []file) (p *program, problems []Problem) {
 	}
 	c.Compile(modules)
 	if c.Failed() {
-		return nil, toProblems(files[0].name, c.Errors)
+		return nil, append(problems, explain(org, toProblems(files[0].name, c.Errors))...)
 	}
+	problems = append(problems, checkSpelling(root, c.Modules)...)
 	p = &program{text: textOf(files), org: org, compiler: c, root: root, deterministic: true}
 	for _, m := range c.Modules {
 		if org != "" {
@@ -209,6 +211,23 @@ func problemAt(loc *ast.Location, format string, args ...any) Problem {
 		p.File, p.Row, p.Col = loc.File, loc.Row, loc.Col
 	}
 	return p
+}
+
+// explain says of built-in functions that they are not available, where the compiler calls them undefined.
+func explain(org string, problems []Problem) []Problem {
+	for i, p := range problems {
+		function, found := strings.CutPrefix(p.Message, "undefined function ")
+		if _, exists := ast.BuiltinMap[function]; !found || !exists {
+			continue
+		}
+		whose := "the product's policy"
+		if org != "" {
+			whose = "an organization's policy"
+		}
+		problems[i].Message = fmt.Sprintf("the built-in function %s is not available to %s; the documentation of package policy lists "+
+			"what is", function, whose)
+	}
+	return problems
 }
 
 // toProblems translates what OPA's parser and compiler report. The file is for reports without a position.

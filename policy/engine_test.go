@@ -14,13 +14,13 @@ import (
 func TestCombination(t *testing.T) {
 	t.Parallel()
 	allows := map[string]string{
-		"true": "allow := true", "false": "allow := false", "undefined": "allow if input.action == \"other\"", "absent": "",
-		"not boolean": "allow := 1", "conflict": "allow := true if input.action\nallow := false if input.action",
+		"true": "allow := true", "false": "allow := false", "undefined": "allow if input.action == \"other\"", "default": "default allow := false",
+		"not boolean": "allow := input.action", "conflict": "allow := true if input.action\nallow := false if input.action",
 		"failing": "allow if 1 / (count(input.action) - 1) == 1",
 	}
 	denies := map[string]string{
 		"absent": "", "empty": `deny contains "x" if input.action == "other"`, "members": `deny contains "why"`,
-		"not a set": `deny := ["why"]`, "wrong member": `deny contains 1`, "failing": `deny contains to_number(input.action)`,
+		"not a set": `deny := input.member.permissions`, "wrong member": `deny contains 1`, "failing": `deny contains to_number(input.action)`,
 	}
 	bad := func(s string) bool {
 		switch s {
@@ -35,7 +35,7 @@ func TestCombination(t *testing.T) {
 				t.Run(allow+"/"+deny+"/"+org, func(t *testing.T) {
 					t.Parallel()
 					e, l := open(t, files("authz.rego", "package authz\n"+allowText+"\n"+denyText+"\nobligations := {\"mask\": true}",
-						"granite", "package org\n"+orgText), Config{})
+						"granite", "package org\nallow := true\n"+orgText), Config{})
 					want, reasons := Allowed, []any(nil)
 					if deny == "members" {
 						reasons = append(reasons, "why")
@@ -48,9 +48,9 @@ func TestCombination(t *testing.T) {
 						want, reasons = Failed, nil
 					case reasons != nil:
 						want = Denied
-					case allow == "undefined" || allow == "absent":
+					case allow == "undefined":
 						want = Undefined
-					case allow == "false":
+					case allow == "false" || allow == "default":
 						want = Denied
 					}
 					for range 2 { // the second time from the cache, if it may be
@@ -85,7 +85,7 @@ func TestBuiltinErrorUnderNotDenies(t *testing.T) {
 
 func TestOneOrganizationsFailureIsItsOwn(t *testing.T) {
 	t.Parallel()
-	e, l := open(t, files("granite", "package org\ndeny contains 1", "rocky", "package org"), Config{})
+	e, l := open(t, files("granite", "package org\ndeny contains 1", "rocky", nothing), Config{})
 	if d := decide(t, e, member(granite, "a", "a")); d.Outcome != Failed {
 		t.Errorf("granite: %q", d.Outcome)
 	}
@@ -117,7 +117,7 @@ deny contains "A" if input.action == "no"`), Config{})
 	if want := (map[string]any{"limit": json.Number("10"), "fields": []any{"id"}}); !reflect.DeepEqual(d.Obligations, want) {
 		t.Errorf("obligations %v, want %v", d.Obligations, want)
 	}
-	for _, bad := range []string{"obligations := 1", "obligations contains 1", "obligations := 1 / 0"} {
+	for _, bad := range []string{"obligations := input.action", "obligations := 1 / 0"} {
 		e, _ := open(t, files("a.rego", "package authz\nallow := input.action == \"yes\"\n"+bad), Config{})
 		if d := decide(t, e, member(granite, "yes")); d.Outcome != Failed {
 			t.Errorf("%s: %q", bad, d.Outcome)
@@ -163,8 +163,8 @@ seen := input.action`
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e, l := open(t, files("a.rego", "package authz\n"+test.product, "granite", org,
-				"orgs/granite."+granite+"/team.rego", team, "rocky", "package org",
-				"orgs/bad.org_bad0000000000000/a.rego", "package org\nbad := to_number(input.action)"), Config{CacheBytes: -1})
+				"orgs/granite."+granite+"/team.rego", team, "rocky", nothing,
+				"orgs/bad.org_bad0000000000000/a.rego", nothing+"\nbad := to_number(input.action)"), Config{CacheBytes: -1})
 			if d := decide(t, e, member(test.org, test.action)); d.Outcome != test.want {
 				t.Errorf("got %q, want %q: %s", d.Outcome, test.want, l)
 			}

@@ -18,6 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	granite = "org_0123456789abcdef" // an organization with a policy of its own, in most tests
 	rocky   = "org_fedcba9876543210"
+	nothing = "package org\ndeny := set()" // a policy of an organization's that restricts nothing
 )
 
 // files makes a source of names and texts in turn. "granite" and "rocky" stand for their organization's file.

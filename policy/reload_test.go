@@ -163,7 +163,7 @@ func TestReloadReportsAllProblems(t *testing.T) {
 
 func TestReloadOfOneOrganization(t *testing.T) {
 	t.Parallel()
-	f := follow(t, "authz.rego", allowAll, graniteIn, "package org", rockyIn, "package org")
+	f := follow(t, "authz.rego", allowAll, graniteIn, nothing, rockyIn, nothing)
 	before := f.engine.active.Load()
 	f.expect(granite, Allowed)
 	f.replace(graniteIn, refuseAll)
@@ -202,8 +202,8 @@ func TestReloadOpensNothingByAccident(t *testing.T) {
 		"organization's emptied":   {func(f *folder) { f.remove(graniteIn) }, "holds no .rego file"},
 		"file cut to nothing":      {func(f *folder) { f.replace("authz.rego", "") }, "empty module"},
 		"organization's cut":       {func(f *folder) { f.replace(graniteIn, "") }, "empty module"},
-		"folder with a wrong name": {func(f *folder) { f.write("orgs/x.org_short/a.rego", "package org") }, "does not end in an organization id"},
-		"second folder": {func(f *folder) { f.write("orgs/y."+granite+"/a.rego", "package org") },
+		"folder with a wrong name": {func(f *folder) { f.write("orgs/x.org_short/a.rego", nothing) }, "does not end in an organization id"},
+		"second folder": {func(f *folder) { f.write("orgs/y."+granite+"/a.rego", nothing) },
 			"is a second folder for the organization"},
 		"too large": {func(f *folder) { f.replace(graniteIn, refuseAll+"\n#"+strings.Repeat("x", maxOrgSource)) }, "more than 65536 bytes"},
 	} {

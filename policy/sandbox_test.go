@@ -80,17 +80,17 @@ func TestSandboxAccepts(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"own data":            "package org\nlimits := {\"a\": 1}\ndeny contains \"x\" if data.org.limits[input.action] == 1",
-		"own package below":   "package org.more\na := 1\nb if data.org.more.a == 1",
+		"own rules below":     "package org\nmore.a := 1\ndeny contains \"x\" if data.org.more.a == 2",
 		"own import":          "package org\nimport data.org.limits\nlimits := {\"a\": 1}\ndeny contains \"x\" if limits.a == 1",
 		"the library":         "package org\ndeny contains \"x\" if data.orgauthz.anything",
 		"with on input":       "package org\na if input.b == 1\ndeny contains \"x\" if a with input.b as 1",
 		"the word data":       "package org\ndeny contains \"data.authz\" if input.data == \"data\"",
 		"brackets in text":    "package org\ndeny contains \"x\" if input.action == \"" + strings.Repeat("[", 200) + "\" # " + strings.Repeat("(", 200),
 		"brackets in raw":     "package org\ndeny contains \"x\" if input.action == `" + strings.Repeat("[\n", 200) + "`",
-		"many beside another": "package org\na := [" + strings.Repeat("[1],", 500) + "]",
+		"many beside another": "package org\nallow := false\na := [" + strings.Repeat("[1],", 500) + "]",
 		"print":               "package org\ndeny contains \"x\" if {\n print(\"hello\", input.action)\n input.action == \"b\"\n}",
 		"member, loops":       "package org\ndeny contains \"x\" if {\n some r in input.member.roles\n every p in input.member.permissions { p != r }\n}",
-		"nothing":             "package org",
+		"nothing":             nothing,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -137,7 +137,7 @@ func TestSandboxCompilesSoon(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
-			_, problems := compile(granite, []file{{name: "a.rego", org: granite, text: "package org\n" + test.text}})
+			_, problems := compile(granite, []file{{name: "a.rego", org: granite, text: nothing + "\n" + test.text}})
 			if took := time.Since(start); took > 20*time.Second { // 3 s on a busy machine; without the limits some take minutes
 				t.Errorf("took %v", took)
 			} else {
@@ -199,7 +199,7 @@ func TestSandboxStops(t *testing.T) {
 				call := strings.Repeat("f(", 40) + "input.action" + strings.Repeat(")", 40)
 				rule = deep + "x if {\n a := " + call + "\n b := " + call + "\n a == b\n}"
 			}
-			p, problems := compile(granite, []file{{name: "a.rego", org: granite, text: "package org\n" + rule}})
+			p, problems := compile(granite, []file{{name: "a.rego", org: granite, text: nothing + "\n" + rule}})
 			if problems != nil {
 				t.Fatal(problems)
 			}
@@ -209,7 +209,7 @@ func TestSandboxStops(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, _ := open(t, files("granite", "package org"), Config{})
+			e, _ := open(t, files("granite", nothing), Config{})
 			run := &evaluation{ctx: t.Context(), revision: e.active.Load(), org: p, input: input}
 			var cancelled atomic.Int64
 			timer := time.AfterFunc(10*time.Millisecond, func() { cancelled.Store(time.Now().UnixNano()); run.cancel.Cancel() })
@@ -221,7 +221,7 @@ func TestSandboxStops(t *testing.T) {
 			if at := cancelled.Load(); at != 0 {
 				late := time.Since(time.Unix(0, at))
 				t.Logf("returned %v after the cancel", late)
-				if late > 500*time.Millisecond { // 50 ms on an idle machine; what does not stop takes seconds to minutes
+				if late > 3*time.Second { // 50 ms on an idle machine; what does not stop takes seconds to minutes
 					t.Errorf("returned %v after the cancel", late)
 				}
 			}
