@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -33,7 +32,7 @@ var embeddedPolicies embed.FS
 // options are the command's flags. The zero value serves everything from embedded defaults.
 type options struct {
 	db       string // SQLite file; empty keeps the data in memory
-	redis    string // host:port; empty starts an embedded one
+	redis    string // host:port or URL; empty starts an embedded one
 	policies string // directory; empty uses the embedded policies
 	key      string // PEM file of the signing key; empty makes one
 	log      *slog.Logger
@@ -86,6 +85,7 @@ func open(ctx context.Context, o options) (_ *app, err error) {
 
 	travel0 := claims.Auth0(issuer, audience)
 	travel0.JWKSURL, travel0.Keys = "", a.signer.KeySet()
+	travel0.Dialect.Types = []string{"at+jwt"}
 	tokens, err := claims.NewVerifier(claims.Config{
 		Issuers: []claims.Issuer{travel0}, MaxLifetime: maxLifetime, Leeway: clockSkew, Logger: o.log,
 	})
@@ -140,7 +140,11 @@ func openPolicies(ctx context.Context, o options) (*policy.Engine, error) {
 		source = policy.Dir(o.policies)
 	}
 	// The budget of an evaluation is wall time: a demo on a busy machine should not deny for want of it.
-	return policy.Open(ctx, policy.Config{Source: source, Timeout: 500 * time.Millisecond, Logger: o.log})
+	rules, err := policy.Open(ctx, policy.Config{Source: source, Timeout: 500 * time.Millisecond, Logger: o.log})
+	if err != nil {
+		return nil, fmt.Errorf("-policies: %w", err)
+	}
+	return rules, nil
 }
 
 func openStore(ctx context.Context, db string) (*orgstore.Engine, error) {
@@ -160,6 +164,7 @@ func openStore(ctx context.Context, db string) (*orgstore.Engine, error) {
 // openRedis connects the cache that instances share. A Redis that does not answer is no reason not to start: the cache
 // works without it and takes it up when it comes.
 func (a *app) openRedis(ctx context.Context, addr string) (*rediscache.Cache, error) {
+	cfg := rediscache.Config{Prefix: "travel0"}
 	if addr == "" {
 		embedded := miniredis.NewMiniRedis()
 		if err := embedded.Start(); err != nil {
@@ -167,10 +172,11 @@ func (a *app) openRedis(ctx context.Context, addr string) (*rediscache.Cache, er
 		}
 		a.closeLast(func() error { embedded.Close(); return nil })
 		addr = embedded.Addr()
-	} else if _, _, err := net.SplitHostPort(addr); err != nil {
-		return nil, fmt.Errorf("-redis: %w: give host:port", err)
+		cfg.HMACKey = make([]byte, 32) // other programs on this machine can write to it
+		_, _ = rand.Read(cfg.HMACKey)  // never fails
 	}
-	shared, err := rediscache.Open(ctx, addr, rediscache.Config{Prefix: "travel0", Logger: a.log.With("redis", addr)})
+	cfg.Logger = a.log.With("redis", addr)
+	shared, err := rediscache.Open(ctx, addr, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("-redis: %w", err)
 	}

@@ -240,7 +240,7 @@ func TestUnusableFlags(t *testing.T) {
 	}{
 		{"help", []string{"-h"}, 0, []string{"-addr", "-db", "-redis", "-policies", "-key"}},
 		{"an unknown flag", []string{"-port", "1"}, 2, []string{"-port"}},
-		{"an argument", []string{"serve"}, 1, []string{"serve", "-h"}},
+		{"an argument", []string{"serve"}, 2, []string{"serve", "-h"}},
 		{"an occupied port", []string{"-addr", taken.Addr().String()}, 1, []string{"-addr", taken.Addr().String(), "in use"}},
 		{"an empty address", []string{"-addr", ""}, 1, []string{"-addr", "host:port"}},
 		{"no address", []string{"-addr", "nonsense"}, 1, []string{"-addr"}},
@@ -249,7 +249,8 @@ func TestUnusableFlags(t *testing.T) {
 		{"a folder for a database", []string{"-db", dir}, 1, []string{"-db", dir}},
 		{"PostgreSQL", []string{"-db", "postgres://127.0.0.1/test"}, 1, []string{"-db", "postgres", "SQLite"}},
 		{"no Redis address", []string{"-redis", "localhost"}, 1, []string{"-redis", "host:port"}},
-		{"no policies", []string{"-policies", filepath.Join(dir, "none")}, 1, []string{filepath.Join(dir, "none")}},
+		{"no policies", []string{"-policies", filepath.Join(dir, "none")}, 1, []string{"-policies", filepath.Join(dir, "none")}},
+		{"a folder without policies", []string{"-policies", t.TempDir()}, 1, []string{"-policies", ".rego"}},
 		{"a policy that does not compile", []string{"-policies", broken}, 1, []string{"authz.rego:"}},
 		{"a policy folder without an id", []string{"-policies", badFolder}, 1, []string{"granite-outpost"}},
 		{"no key", []string{"-key", filepath.Join(dir, "none.pem")}, 1, []string{"-key", "none.pem"}},

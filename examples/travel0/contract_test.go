@@ -54,6 +54,8 @@ func TestRoutes(t *testing.T) {
 		{"a field twice", "rocky-admin", "POST", rocky + "/adventures", `{"name":"x","name":"y"}`, 400, "", "bad_request"},
 		{"a wrong type", "rocky-admin", "POST", rocky + "/adventures", `{"name":1}`, 400, "", "bad_request"},
 		{"null for a value", "rocky-admin", "POST", rocky + "/adventures", `{"name":null}`, 400, "", "bad_request"},
+		{"no UTF-8", "rocky-admin", "POST", rocky + "/adventures", "{\"name\":\"a\xffb\"}", 400, "", "bad_request"},
+		{"a name that cannot be read", "rocky-admin", "POST", rocky + "/adventures", `{"name":"a\u202eb"}`, 422, "", "unprocessable_content"},
 		{"a body that is too large", "rocky-admin", "POST", rocky + "/adventures", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "", "content_too_large"},
 
 		{"a guide signs up", "hiroko", "POST", granite + "/adventures/ridge-traverse/signups", "", 201,
@@ -98,8 +100,9 @@ func TestRoutes(t *testing.T) {
 		{"an empty list of roles", "granite-admin", "POST", granite + "/members", `{"user":"jonno","roles":[]}`, 422, "", "unprocessable_content"},
 		{"an unknown employment", "granite-admin", "POST", granite + "/members", `{"user":"jonno","roles":["guide"],"employment":"owner"}`, 422, "", "unprocessable_content"},
 		{"roles of a wrong type", "granite-admin", "POST", granite + "/members", `{"user":"jonno","roles":"guide"}`, 400, "", "bad_request"},
+		{"null among the roles", "granite-admin", "POST", granite + "/members", `{"user":"jonno","roles":[null]}`, 400, "", "bad_request"},
 		{"a member already", "granite-admin", "POST", granite + "/members", `{"user":"hiroko","roles":["admin"]}`, 409, "", "conflict"},
-		{"an admin adds a member", "granite-admin", "POST", granite + "/members", `{"user":"jonno","roles":["guide"],"employment":"freelance"}`, 201,
+		{"an admin adds a member", "granite-admin", "POST", granite + "/members", `{"user":"jonno","roles":["guide","guide"],"employment":"freelance"}`, 201,
 			`{"user":"jonno","roles":["guide"]}`, ""},
 		{"whom the organization's policy knows", "jonno", "POST", granite + "/adventures/quarry-night-climb/signups", "", 403, "", "policy_denied"},
 

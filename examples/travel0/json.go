@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxBody is the size of the largest request body that is read, in bytes.
@@ -30,12 +31,19 @@ func badRequest(format string, args ...any) error {
 // decodeBody reads the request's body, one JSON object, into the fields, by their exact names. Fields that the body leaves
 // out keep their values; unknown and repeated ones, null and values of another type are refused.
 func decodeBody(w http.ResponseWriter, r *http.Request, fields map[string]any) error {
+	tooLarge := &badBody{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody)}
+	if r.ContentLength > maxBody {
+		return tooLarge // before a client that asks is told to go on
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return &badBody{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody)}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge
 	}
 	if err != nil {
 		return badRequest("the body could not be read to its end")
+	}
+	if !utf8.Valid(body) {
+		return badRequest("the body is not valid UTF-8")
 	}
 
 	dec := json.NewDecoder(bytes.NewReader(body))
@@ -51,7 +59,7 @@ func decodeBody(w http.ResponseWriter, r *http.Request, fields map[string]any) e
 		name := token.(string) // the decoder yields nothing else as an object's key
 		into, known := fields[name]
 		if !known {
-			return badRequest("unknown field %q: the fields are %s", name, names(fields))
+			return badRequest("unknown field %.64q: the fields are %s", name, names(fields))
 		}
 		if seen[name] {
 			return badRequest("field %q is there twice", name)
@@ -61,7 +69,7 @@ func decodeBody(w http.ResponseWriter, r *http.Request, fields map[string]any) e
 		if err := dec.Decode(&value); err != nil {
 			return badRequest("the body is not valid JSON: %v", err)
 		}
-		if string(value) == "null" || json.Unmarshal(value, into) != nil {
+		if !unmarshal(value, into) {
 			return badRequest("field %q must be %s", name, typeName(into))
 		}
 	}
@@ -72,6 +80,22 @@ func decodeBody(w http.ResponseWriter, r *http.Request, fields map[string]any) e
 		return badRequest("the body goes on after the JSON object")
 	}
 	return nil
+}
+
+// unmarshal is json.Unmarshal without its kindness to null.
+func unmarshal(value json.RawMessage, into any) bool {
+	list, isList := into.(*[]string)
+	if !isList {
+		return string(value) != "null" && json.Unmarshal(value, into) == nil
+	}
+	var items []*string
+	if string(value) == "null" || json.Unmarshal(value, &items) != nil || slices.Contains(items, nil) {
+		return false
+	}
+	for _, item := range items {
+		*list = append(*list, *item)
+	}
+	return true
 }
 
 func names(fields map[string]any) string {

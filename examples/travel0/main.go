@@ -34,7 +34,7 @@ func main() {
 	switch err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); {
 	case errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
-		os.Exit(2) // the flag package has said what is wrong
+		os.Exit(2) // what is wrong has been said
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "travel0:", err)
 		os.Exit(1)
@@ -59,16 +59,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	addr := flags.String("addr", "127.0.0.1:8080", "listen on `host:port`")
 	var o options
 	flags.StringVar(&o.db, "db", "", "keep the data in this SQLite `file` (default: in memory)")
-	flags.StringVar(&o.redis, "redis", "", "share the cache of memberships in the Redis at `host:port` (default: an embedded one)")
+	flags.StringVar(&o.redis, "redis", "", "share the cache of memberships in the Redis at `host:port`, or at a redis:// URL (default: an embedded one)")
 	flags.StringVar(&o.policies, "policies", "", "read the Rego policies from this `directory`, and again when they change (default: embedded)")
-	flags.StringVar(&o.key, "key", "", "sign tokens with the private key in this PEM `file`, PKCS #8, RSA or EC (default: a fresh key)")
+	flags.StringVar(&o.key, "key", "", "sign tokens with the private key in this PEM `file`, PKCS #8, RSA, EC or Ed25519 (default: a fresh key)")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return err
 	} else if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q: travel0 takes only flags, see -h", flags.Arg(0))
+		fmt.Fprintf(stderr, "travel0: unexpected argument %q: travel0 takes only flags, see -h\n", flags.Arg(0))
+		return errUsage
 	}
 	o.log = slog.New(slog.NewTextHandler(stderr, nil))
 
@@ -92,7 +93,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // serve answers requests until ctx ends, then lets those in flight finish.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/orgauthz/orgauthz/middleware"
 	"github.com/orgauthz/orgauthz/orgstore"
@@ -56,8 +58,8 @@ func (a *app) createAdventure(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name = strings.TrimSpace(name)
-	if name == "" || len(name) > 255 {
-		problem(w, http.StatusUnprocessableEntity, "name must be 1 to 255 bytes, not counting spaces around it")
+	if name == "" || len(name) > 255 || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		problem(w, http.StatusUnprocessableEntity, "name must be 1 to 255 bytes of printable text, not counting spaces around it")
 		return
 	}
 	created, err := a.catalog.createAdventure(r.Context(), caller(r).Org.ID, name, staffOnly)
@@ -75,7 +77,7 @@ func (a *app) loadAdventure(r *http.Request, who *middleware.Principal) (adventu
 
 func (a *app) signUp(w http.ResponseWriter, r *http.Request) {
 	who := caller(r)
-	adventure, _ := middleware.ResourceFrom[adventure](r.Context())
+	adventure := middleware.MustResource[adventure](r.Context())
 	count, err := a.catalog.signUp(r.Context(), who.Org.ID, adventure.ID, who.Member.ID)
 	if err != nil {
 		a.refuse(w, r, err)
@@ -184,6 +186,8 @@ func (a *app) addMember(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusUnprocessableEntity, "roles must name at least one of admin, manager, guide")
 		return
 	}
+	slices.Sort(names)
+	names = slices.Compact(names)
 	roleIDs := make([]string, 0, len(names))
 	for _, name := range names {
 		role, err := a.engine.Roles.GetByName(r.Context(), name)
