@@ -181,7 +181,7 @@ func TestReloadOfOneOrganization(t *testing.T) {
 	f.expect(rocky, Allowed)
 
 	// A policy may be taken away by itself; in one step, or its empty folder is seen.
-	if err := os.Rename(filepath.Join(f.dir, filepath.Dir(graniteIn)), filepath.Join(f.dir, "away")); err != nil {
+	if err := os.Rename(filepath.Join(f.dir, filepath.Dir(graniteIn)), filepath.Join(f.dir, ".away")); err != nil {
 		t.Fatal(err)
 	}
 	f.mustReload()
@@ -195,7 +195,8 @@ func TestReloadOpensNothingByAccident(t *testing.T) {
 		want string
 	}{
 		"source removed":           {func(f *folder) { f.remove("") }, "is no readable directory"},
-		"source emptied":           {func(f *folder) { f.remove("authz.rego"); f.remove("orgs") }, "are gone"},
+		"source emptied":           {func(f *folder) { f.remove("authz.rego"); f.remove("orgs") }, "holds no .rego file"},
+		"misplaced":                {func(f *folder) { f.write("billing/deny.rego", denyAll) }, "billing/deny.rego: is not read"},
 		"product's file removed":   {func(f *folder) { f.remove("authz.rego") }, "the product's .rego files are gone"},
 		"product's file renamed":   {func(f *folder) { f.remove("authz.rego"); f.write("authz.rego.bak", denyAll) }, "the product's .rego files are gone"},
 		"organizations removed":    {func(f *folder) { f.remove("orgs") }, "policies of all organizations are gone"},
