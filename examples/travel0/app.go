@@ -68,12 +68,13 @@ func open(ctx context.Context, o options) (_ *app, err error) {
 		return nil, err
 	}
 	a.closeLast(a.engine.Close)
-	if _, err = seed(ctx, a.engine); err != nil {
+	database, err := seed(ctx, a.engine)
+	if err != nil {
 		return nil, err
 	}
 	a.catalog = catalog{a.engine}
 
-	shared, err := a.openRedis(ctx, o.redis)
+	shared, err := a.openRedis(ctx, o.redis, database)
 	if err != nil {
 		return nil, err
 	}
@@ -162,9 +163,9 @@ func openStore(ctx context.Context, db string) (*orgstore.Engine, error) {
 }
 
 // openRedis connects the cache that instances share. A Redis that does not answer is no reason not to start: the cache
-// works without it and takes it up when it comes.
-func (a *app) openRedis(ctx context.Context, addr string) (*rediscache.Cache, error) {
-	cfg := rediscache.Config{Prefix: "travel0"}
+// works without it and takes it up when it comes. Only instances on the same database share what is in it.
+func (a *app) openRedis(ctx context.Context, addr, database string) (*rediscache.Cache, error) {
+	cfg := rediscache.Config{Prefix: "travel0:" + database}
 	if addr == "" {
 		embedded := miniredis.NewMiniRedis()
 		if err := embedded.Start(); err != nil {

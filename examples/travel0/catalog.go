@@ -14,7 +14,10 @@ import (
 // schema holds the product's own tables. They lie beside the engine's in the same database, so that one transaction can
 // change both.
 const schema = `
-CREATE TABLE IF NOT EXISTS travel0_seeded (once INTEGER PRIMARY KEY CHECK (once = 1));
+CREATE TABLE IF NOT EXISTS travel0_seeded (
+	once     INTEGER PRIMARY KEY CHECK (once = 1),
+	database TEXT NOT NULL -- tells this database from others
+);
 CREATE TABLE IF NOT EXISTS travel0_adventures (
 	org        TEXT NOT NULL,
 	id         TEXT NOT NULL,

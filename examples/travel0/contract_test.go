@@ -57,6 +57,7 @@ func TestRoutes(t *testing.T) {
 		{"no UTF-8", "rocky-admin", "POST", rocky + "/adventures", "{\"name\":\"a\xffb\"}", 400, "", "bad_request"},
 		{"a name that cannot be read", "rocky-admin", "POST", rocky + "/adventures", `{"name":"a\u202eb"}`, 422, "", "unprocessable_content"},
 		{"a body that is too large", "rocky-admin", "POST", rocky + "/adventures", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "", "content_too_large"},
+		{"a body that is far too large", "rocky-admin", "POST", rocky + "/adventures", strings.Repeat("x", 12<<20), 413, "", "content_too_large"},
 
 		{"a guide signs up", "hiroko", "POST", granite + "/adventures/ridge-traverse/signups", "", 201,
 			`{"adventure":"ridge-traverse","user":"hiroko","signups":1}`, ""},

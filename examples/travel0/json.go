@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,8 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxBody is the size of the largest request body that is read, in bytes.
-const maxBody = 1 << 20
+const (
+	maxBody    = 1 << 20  // bytes of the largest request body that is accepted
+	maxDrained = 16 << 20 // bytes of a larger one that are read and dropped
+)
 
 // badBody is why a request body was refused: with 400, or with 413 when it is too large.
 type badBody struct {
@@ -30,17 +31,14 @@ func badRequest(format string, args ...any) error {
 
 // decodeBody reads the request's body, one JSON object, into the fields, by their exact names. Fields that the body leaves
 // out keep their values; unknown and repeated ones, null and values of another type are refused.
-func decodeBody(w http.ResponseWriter, r *http.Request, fields map[string]any) error {
-	tooLarge := &badBody{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody)}
-	if r.ContentLength > maxBody {
-		return tooLarge // before a client that asks is told to go on
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLarge
-	}
+func decodeBody(r *http.Request, fields map[string]any) error {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
 		return badRequest("the body could not be read to its end")
+	}
+	if len(body) > maxBody {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrained) // a client that is cut off while it writes may not see the answer
+		return &badBody{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody)}
 	}
 	if !utf8.Valid(body) {
 		return badRequest("the body is not valid UTF-8")

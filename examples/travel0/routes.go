@@ -53,7 +53,7 @@ func (a *app) listAdventures(w http.ResponseWriter, r *http.Request) {
 func (a *app) createAdventure(w http.ResponseWriter, r *http.Request) {
 	var name string
 	var staffOnly bool
-	if err := decodeBody(w, r, map[string]any{"name": &name, "staff_only": &staffOnly}); err != nil {
+	if err := decodeBody(r, map[string]any{"name": &name, "staff_only": &staffOnly}); err != nil {
 		a.refuse(w, r, err)
 		return
 	}
@@ -174,7 +174,7 @@ func (a *app) addMember(w http.ResponseWriter, r *http.Request) {
 	var user string
 	var names []string
 	kind := staff
-	if err := decodeBody(w, r, map[string]any{"user": &user, "roles": &names, "employment": &kind}); err != nil {
+	if err := decodeBody(r, map[string]any{"user": &user, "roles": &names, "employment": &kind}); err != nil {
 		a.refuse(w, r, err)
 		return
 	}

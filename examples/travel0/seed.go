@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 )
@@ -78,30 +80,31 @@ var ratings = []struct {
 var sharing = [][2]string{{adventurezID, rockyID}}
 
 // seed fills a database that was never seeded, in one transaction, and leaves any other as it is. It may run in several
-// instances at once: the first to commit seeds.
-func seed(ctx context.Context, engine *orgstore.Engine) (seeded bool, err error) {
+// instances at once: the first to commit seeds. All of them get the same name for the database, which no other one has.
+func seed(ctx context.Context, engine *orgstore.Engine) (database string, err error) {
 	_, err = engine.Transact(ctx, func(ctx context.Context, tx *sql.Tx, e *orgstore.Engine) error {
-		seeded = false // a retried transaction begins anew
 		if _, err := tx.ExecContext(ctx, schema); err != nil {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, `INSERT INTO travel0_seeded (once) VALUES (1) ON CONFLICT DO NOTHING`)
+		database = strings.ToLower(rand.Text())
+		res, err := tx.ExecContext(ctx, `INSERT INTO travel0_seeded (once, database) VALUES (1, $1) ON CONFLICT DO NOTHING`, database)
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
+		if n, err := res.RowsAffected(); err != nil {
 			return err
+		} else if n == 0 {
+			return tx.QueryRowContext(ctx, `SELECT database FROM travel0_seeded`).Scan(&database)
 		}
-		seeded = true
 		if err := seedOrganizations(ctx, e); err != nil {
 			return err
 		}
 		return seedCatalog(ctx, tx)
 	})
 	if err != nil {
-		return false, fmt.Errorf("seeding the database: %w", err)
+		return "", fmt.Errorf("seeding the database: %w", err)
 	}
-	return seeded, nil
+	return database, nil
 }
 
 func seedOrganizations(ctx context.Context, e *orgstore.Engine) error {

@@ -24,7 +24,7 @@ const (
 func (a *app) mintDemoToken(w http.ResponseWriter, r *http.Request) {
 	var user, org string
 	expiresIn := int64(defaultLifetime / time.Second)
-	if err := decodeBody(w, r, map[string]any{"user": &user, "org": &org, "expires_in": &expiresIn}); err != nil {
+	if err := decodeBody(r, map[string]any{"user": &user, "org": &org, "expires_in": &expiresIn}); err != nil {
 		a.refuse(w, r, err)
 		return
 	}
