@@ -7,10 +7,18 @@ type Decision struct {
 	Allow bool
 	// Outcome says how the decision came about.
 	Outcome Outcome
-	// Reasons are the members of the deny sets, the product's before the organization's, each sorted by OPA's order: strings
-	// or JSON objects (map[string]any). Empty after an allow.
+	// Reasons are the members of the deny sets, the product's before the organization's, each sorted by OPA's order. A member is a
+	// string, or a map[string]any with values as in Obligations. Empty after an allow.
 	Reasons []any
-	// Obligations is the object that the product's policy hands to the handler. Nil unless Allow.
+	// Obligations is the object that the product's policy hands to the handler. Nil unless Allow, and when the policy has none for
+	// this input. Its values are
+	//
+	//	string, bool, nil   texts, booleans and null
+	//	json.Number         numbers, never float64 or int
+	//	[]any               lists, and sets (sorted)
+	//	map[string]any      objects; a key that is no string becomes its JSON text
+	//
+	// A type assertion on another type fails: look at its ok, as a handler that skips an obligation shows what it must not.
 	Obligations map[string]any
 	// Revision names the policy revision that decided, for logs.
 	Revision string

@@ -14,7 +14,7 @@
 //	data.authz.deny          set of strings and objects, the reasons; optional
 //	data.authz.obligations   object for the handler, read only after an allow; optional
 //
-// Where the top folder has no .rego file, this policy takes its place:
+// Without a source, and where only organizations have policies, this policy takes its place:
 //
 //	package authz
 //
@@ -28,8 +28,27 @@
 //	data.org.deny            as data.authz.deny; it always restricts
 //
 // and the product's policy may ask it for more, such as data.org.allow, which counts exactly as far as the product's policy
-// makes it count. Where an organization has no policy of its own, data.org is undefined. An evaluation that reads data.org
-// while a with replaces some other part of data fails.
+// makes it count. An organization's policy defines at least one of the two; deny := set() restricts nothing. This product's
+// policy lets organizations open one action, and passes on their obligations beside its own (see the example Organization):
+//
+//	allow if {
+//		input.action == "read:adventures"
+//		data.org.allow
+//	}
+//
+//	default theirs := {}
+//
+//	theirs := data.org.obligations
+//
+//	obligations := object.union(theirs, {"mask": ["phone"]})
+//
+// The default matters: where an organization has no policy of its own, data.org is undefined, and so is what is made of it. An
+// evaluation that reads data.org while a with replaces some other part of data fails.
+//
+// What would silently decide nothing is refused when the source is read: a .rego file in a place that is not read (see Source);
+// a product's policy without allow; allow, deny or obligations as a rule that cannot have the type above, such as deny if …,
+// which is a boolean, or deny["x"] if …, which is an object (write deny contains "x" if …); a rule that nothing in its policy
+// reads and that has one of these names but for one slip, such as dney.
 //
 // The input of both is described at Input. The answers combine to
 //
@@ -51,14 +70,17 @@
 // It reads input and data.org (and data.orgauthz, reserved for a library of helpers), each written out, and nothing else. It
 // calls only built-in functions whose answer depends on their arguments alone and that stop soon after they are told to:
 //
-//	numbers     + - * / % abs ceil floor round, comparisons, numbers.range, to_number
-//	lists       in, every, count max min sum, array.slice array.reverse, & | - union intersection
+//	numbers     + - * / % abs ceil floor round, == != < <= > >=, numbers.range to_number
+//	lists       in some every, count max min sum, array.slice array.reverse, & | - union intersection
 //	objects     object.get object.keys object.subset
-//	texts       contains startswith endswith indexof lower upper substring trim… strings.any_prefix_match, …_suffix_match
-//	types       is_array … is_string, type_name
+//	texts       contains startswith endswith indexof lower upper substring
+//	            trim trim_left trim_right trim_prefix trim_suffix trim_space
+//	            strings.any_prefix_match strings.any_suffix_match
+//	types       is_array is_boolean is_null is_number is_object is_set is_string type_name
 //	addresses   net.cidr_contains net.cidr_intersects net.cidr_is_valid
 //	versions    semver.compare semver.is_valid
 //	times       time.parse_rfc3339_ns time.parse_duration_ns time.clock time.date time.weekday time.diff time.add_date
+//	debugging   print, which prints nothing
 //
 // What builds texts, such as sprintf and concat, is not among them: a reason is a fixed text or an object. An organization has
 // at most 64 KB of files, 1,000 rules with 200 statements and calls each, and brackets 100 deep. Its policy is compiled by itself
@@ -70,11 +92,12 @@
 // # Changes of the source
 //
 // The source is looked at once a second. A changed one is read, compiled beside the active revision, and takes its place at
-// once and as a whole. If anything in it does not compile, the last good revision stays for everybody; Engine.Health and the
-// log say why, with file and line, until the source is mended. The same goes for a source that has vanished, a product's policy
-// without files, an organization's folder without files, and the disappearance of all organizations' policies: an
-// accident must not open what a policy closed. One organization's folder may be removed. Policies that are not in order when
-// the engine is opened are an error of Open.
+// once and as a whole. If anything in it is refused, the last good revision stays for everybody; the log says why, with file
+// and line, and so does Engine.Health until the source is mended: an ErrDegraded, which is for an alarm and no reason to take the
+// node out of service. The same goes for a source that has vanished, a product's policy without files, an organization's folder
+// without files, and the disappearance of all organizations' policies: an accident must not open what a policy closed. One
+// organization's folder may be removed. Policies that are not in order when the engine is opened are an error of Open, and so is
+// a source without any: it may be a volume that was not mounted.
 //
 // # Decisions are cached
 //

@@ -133,7 +133,8 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// Health says why the newest state of the source is not the active revision, naming file and line. Nil means that it is.
+// Health is nil when the newest state of the source that was looked at is the active revision. An ErrDegraded says why it is not,
+// naming file and line; the last good revision decides. After Close it is an ErrUnavailable.
 func (e *Engine) Health(context.Context) error {
 	if e.active.Load() == nil {
 		return fmt.Errorf("%w: the engine is closed", ErrUnavailable)

@@ -104,7 +104,7 @@ allow := true
 deny contains "b" if input.action == "no"
 deny contains "a" if input.action == "no"
 deny contains {"code": 7, "tags": {"y", "x"}} if input.action == "no"
-obligations := {"limit": 10, "fields": ["id"]}`,
+obligations := {"limit": 10, "fields": ["id"], "set": {"b", "a"}, "deep": {"on": true, "off": null, 1.5: 2}}`,
 		"granite", `package org
 deny contains "Z" if input.action == "no"
 deny contains "A" if input.action == "no"`), Config{})
@@ -114,7 +114,8 @@ deny contains "A" if input.action == "no"`), Config{})
 		t.Errorf("reasons %v, want %v", d.Reasons, want)
 	}
 	d = decide(t, e, member(granite, "yes"))
-	if want := (map[string]any{"limit": json.Number("10"), "fields": []any{"id"}}); !reflect.DeepEqual(d.Obligations, want) {
+	deep := map[string]any{"on": true, "off": nil, "1.5": json.Number("2")}
+	if want := (map[string]any{"limit": json.Number("10"), "fields": []any{"id"}, "set": []any{"a", "b"}, "deep": deep}); !reflect.DeepEqual(d.Obligations, want) {
 		t.Errorf("obligations %v, want %v", d.Obligations, want)
 	}
 	for _, bad := range []string{"obligations := input.action", "obligations := 1 / 0"} {
@@ -250,8 +251,14 @@ func TestBudgetAndCancellation(t *testing.T) {
 	if d := decide(t, e, member(granite, "a", "a")); d.Outcome != TimedOut {
 		t.Errorf("the organization's own: %q", d.Outcome)
 	}
-	if d := decide(t, e, member(rocky, "a", "a")); !d.Allow {
-		t.Errorf("another organization: %q", d.Outcome)
+	others := TimedOut
+	for range 100 { // a busy machine may take a while even for little
+		if others = decide(t, e, member(rocky, "a", "a")).Outcome; others != TimedOut {
+			break
+		}
+	}
+	if others != Allowed {
+		t.Errorf("another organization: %q", others)
 	}
 }
 

@@ -14,6 +14,10 @@ var (
 	// ErrInvalid means that a policy source cannot become the active revision. Errors in this category that concern the
 	// text of policies are an *InvalidError.
 	ErrInvalid = errors.New("policy: invalid")
+	// ErrDegraded means that the newest state of the source was refused, and that decisions go on by the last good revision: still
+	// deciding, so do not take the node out of service. A readiness check should let it pass; an alarm should not. What
+	// Engine.Health reports in this category says why the source was refused, and is an ErrInvalid, too.
+	ErrDegraded = errors.New("policy: degraded, deciding by the last good revision")
 )
 
 // InvalidError holds everything that is wrong with the policies of a source. It is an ErrInvalid.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -252,6 +253,16 @@ func TestCapabilities(t *testing.T) {
 	}
 	if found != len(orgBuiltins) || len(slices.Compact(slices.Sorted(slices.Values(orgBuiltins)))) != found {
 		t.Errorf("%d built-in functions found, %d listed", found, len(orgBuiltins))
+	}
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := strings.Fields(strings.ReplaceAll(string(doc), ",", " "))
+	for _, name := range orgBuiltins {
+		if b := ast.BuiltinMap[name]; b.Infix == "" && !b.IsDeprecated() && !strings.HasPrefix(name, "internal.") && !slices.Contains(listed, name) {
+			t.Errorf("%s is not in the package documentation", name)
+		}
 	}
 	for _, b := range productCapabilities().Builtins {
 		if slices.Contains([]string{"http.send", "opa.runtime", "net.lookup_ip_addr"}, b.Name) {

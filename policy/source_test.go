@@ -126,7 +126,7 @@ func TestInvalidErrorIsTyped(t *testing.T) {
 	t.Parallel()
 	_, err := Open(t.Context(), Config{Source: FS(files("a.rego", "package authz\nallow if {"))})
 	invalid, ok := errors.AsType[*InvalidError](err)
-	if !ok || !errors.Is(err, ErrInvalid) || len(invalid.Problems) != 1 || invalid.Problems[0].Row != 2 {
+	if !ok || !errors.Is(err, ErrInvalid) || errors.Is(err, ErrDegraded) || len(invalid.Problems) != 1 || invalid.Problems[0].Row != 2 {
 		t.Errorf("%#v", err)
 	}
 }

@@ -98,7 +98,7 @@ func (w *watcher) good() {
 // refuse keeps the active revision and says why, once for each distinct reason.
 func (w *watcher) refuse(ctx context.Context, err error) {
 	w.listed, w.pending, w.refused = nil, "", ""
-	w.report(err)
+	w.report(fmt.Errorf("%w: %w", ErrDegraded, err))
 	if w.logged == err.Error() {
 		return
 	}
