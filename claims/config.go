@@ -33,7 +33,9 @@ type Config struct {
 	// kid. 0 means 1 min.
 	UnknownKeyInterval time.Duration
 	// MaxKeyAge is how long fetched keys, and the cached tokens that they vouch for, are used while they cannot be fetched
-	// again. After that Verify answers ErrUnavailable. 0 means 24 h.
+	// again: no answer, a status other than 200, or a body that is no JSON Web Key Set. After that Verify answers
+	// ErrUnavailable. 0 means 24 h. It is no grace for a withdrawn key: a key set without it, be it one without any usable
+	// key, ends the key at once.
 	MaxKeyAge time.Duration
 
 	// HTTPClient fetches keys. Its CheckRedirect is not used. Nil means a client of the package's own, which honours the proxy

@@ -20,7 +20,8 @@
 //     tell an unknown key from a bad signature.
 //   - Verified tokens are remembered. A hit compares the whole token, and asks again what time and the issuer's keys can
 //     change: a token ends on time, and with its key. When an issuer publishes its keys at a URL, a key that it withdraws is
-//     noticed at the next fetch, within [Config.RefreshInterval].
+//     noticed at the next fetch, within [Config.RefreshInterval], also when it was the last one: while an issuer publishes no
+//     usable key, its tokens are answered with [ErrUnavailable].
 //
 // It does not look up memberships, it knows nothing of HTTP headers, and it does not check proofs of possession: a token that
 // demands one (cnf) is refused. A token stays good until it expires: what must end sooner is the business of whoever looks

@@ -32,7 +32,7 @@ const (
 	CodeNotYetValid         Code = "not_yet_valid"         // nbf or iat lies in the future
 	CodeLifetimeTooLong     Code = "lifetime_too_long"     // exp lies more than Config.MaxLifetime after iat
 	CodeSenderConstrained   Code = "sender_constrained"    // cnf binds the token to a key that nothing here checks
-	CodeKeysUnavailable     Code = "keys_unavailable"      // the issuer's keys are not known; ErrUnavailable
+	CodeKeysUnavailable     Code = "keys_unavailable"      // the issuer's keys are not known, or it has none; ErrUnavailable
 )
 
 // Error is what [Verifier.Verify] returns. Neither its text nor its fields hold any part of the token, but they may say

@@ -101,6 +101,9 @@ func ParseKeySet(jwksJSON []byte) (*KeySet, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(r.keys) == 0 {
+		return nil, errors.Join(append([]error{errNoUsableKey}, r.dropped...)...)
+	}
 	for _, k := range r.keys {
 		k.goodUntil.Store(forever)
 	}
@@ -109,6 +112,10 @@ func ParseKeySet(jwksJSON []byte) (*KeySet, error) {
 	return set, nil
 }
 
+var errNoUsableKey = errors.New("claims: no usable key in the JSON Web Key Set")
+
+// parseKeyring returns an error for what is no JSON Web Key Set at all. A set without a usable key is an empty ring: its issuer
+// says that it has no keys, which is not the same as saying nothing.
 func parseKeyring(data []byte) (*keyring, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -126,11 +133,7 @@ func parseKeyring(data []byte) (*keyring, error) {
 			keys = append(keys, k)
 		}
 	}
-	r := newKeyring(keys, dropped)
-	if len(r.keys) == 0 {
-		return nil, errors.Join(append([]error{errors.New("claims: no usable key in the JSON Web Key Set")}, r.dropped...)...)
-	}
-	return r, nil
+	return newKeyring(keys, dropped), nil
 }
 
 // replace puts next in the place of what the set holds, with keys that are good until the given instant. A key that stays

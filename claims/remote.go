@@ -82,16 +82,20 @@ func (r *remoteKeys) ring(ctx context.Context) (*keyring, error) {
 	if err := r.wait(ctx, r.first); err != nil {
 		return nil, err
 	}
-	return r.keys.ring.Load(), r.health()
+	ring := r.keys.ring.Load()
+	return ring, r.usable(ring)
 }
 
-// health reports an error when no keys may be used now: none were ever fetched, or the last are too old.
-func (r *remoteKeys) health() error {
+// usable reports an error when no key of ring may be used now: none were ever fetched, the issuer withdrew all of them, or
+// they are too old.
+func (r *remoteKeys) usable(ring *keyring) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.goodUntil.IsZero():
-		return unavailable("no keys of the issuer could be fetched yet", r.lastErr)
+	case ring == nil:
+		return unavailable("no keys of the issuer have been fetched yet", r.lastErr)
+	case len(ring.keys) == 0:
+		return unavailable("the issuer publishes no usable key", r.lastErr)
 	case !r.clock().Before(r.goodUntil):
 		return unavailable("the issuer's keys could not be refreshed for too long", r.lastErr)
 	}
@@ -168,7 +172,11 @@ func (r *remoteKeys) run(ctx context.Context) {
 		if err == nil {
 			retry = firstRetry
 		} else {
-			r.log.Warn("claims: an issuer's keys could not be fetched", "url", r.url, "error", err, "retry_in", min(pause, retry))
+			level, text := slog.LevelWarn, "claims: an issuer's keys could not be fetched"
+			if errors.Is(err, errNoUsableKey) {
+				level, text = slog.LevelError, "claims: an issuer publishes no usable key, so none of its tokens is accepted"
+			}
+			r.log.Log(ctx, level, text, "url", r.url, "error", err, "retry_in", min(pause, retry))
 			pause = min(pause, retry)
 			retry = min(2*retry, lastRetry)
 		}
@@ -188,6 +196,8 @@ func (r *remoteKeys) run(ctx context.Context) {
 	}
 }
 
+// fetch replaces the keys by what the issuer publishes, be it nothing: a key that it withdrew must not go on, the last one
+// included. An answer that is no key set says nothing about keys and leaves them as they are. Both are errors.
 func (r *remoteKeys) fetch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -219,11 +229,13 @@ func (r *remoteKeys) fetch(ctx context.Context) error {
 	for _, reason := range next.dropped {
 		r.log.Warn("claims: a key of an issuer is not used", "url", r.url, "reason", reason)
 	}
-	goodUntil := began.Add(r.maxAge)
-	r.keys.replace(next, goodUntil.UnixNano())
 	r.mu.Lock()
-	r.goodUntil = goodUntil
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	r.goodUntil = began.Add(r.maxAge)
+	r.keys.replace(next, r.goodUntil.UnixNano())
+	if len(next.keys) == 0 {
+		return errNoUsableKey
+	}
 	return nil
 }
 

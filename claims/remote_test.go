@@ -1,9 +1,11 @@
 package claims_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -139,14 +141,14 @@ func TestRefresh(t *testing.T) {
 
 func TestLastGoodKeysAreKeptWithinABound(t *testing.T) {
 	for name, breakIt := range map[string]func(*claimstest.Issuer){
-		"status 500":   func(i *claimstest.Issuer) { i.Fail(500) },
-		"status 404":   func(i *claimstest.Issuer) { i.Fail(404) },
-		"hangs":        func(i *claimstest.Issuer) { i.Hang() },
-		"empty":        func(i *claimstest.Issuer) { i.Serve([]byte{}) },
-		"HTML":         func(i *claimstest.Issuer) { i.Serve([]byte("<html>maintenance</html>")) },
-		"no keys":      func(i *claimstest.Issuer) { i.Serve([]byte(`{"keys":[]}`)) },
-		"no good keys": func(i *claimstest.Issuer) { i.Serve(jwks(jwk([]byte("secret"), nil))) },
-		"too long":     func(i *claimstest.Issuer) { i.Serve([]byte(`{"keys":[],"x":"` + strings.Repeat("x", 1<<20) + `"}`)) },
+		"status 500": func(i *claimstest.Issuer) { i.Fail(500) },
+		"status 404": func(i *claimstest.Issuer) { i.Fail(404) },
+		"hangs":      func(i *claimstest.Issuer) { i.Hang() },
+		"empty":      func(i *claimstest.Issuer) { i.Serve([]byte{}) },
+		"HTML":       func(i *claimstest.Issuer) { i.Serve([]byte("<html>maintenance</html>")) },
+		"not keys":   func(i *claimstest.Issuer) { i.Serve([]byte(`{"keys":null}`)) },
+		"cut short":  func(i *claimstest.Issuer) { i.Serve([]byte(`{"keys":[]`)) },
+		"too long":   func(i *claimstest.Issuer) { i.Serve([]byte(`{"keys":[],"x":"` + strings.Repeat("x", 1<<20) + `"}`)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, issuer *claimstest.Issuer, open func(...func(*claims.Config)) *claims.Verifier) {
@@ -168,6 +170,47 @@ func TestLastGoodKeysAreKeptWithinABound(t *testing.T) {
 				issuer.Heal()
 				time.Sleep(2 * time.Minute)
 				wantOK(t, v, token)
+			})
+		})
+	}
+}
+
+// An issuer that publishes no usable key any more has withdrawn them all: no token of theirs outlives the next fetch.
+// TestLastGoodKeysAreKeptWithinABound is the twin, with answers that are no key set.
+func TestWithdrawalOfTheLastKey(t *testing.T) {
+	for name, body := range map[string][]byte{
+		"no keys":        []byte(`{"keys":[]}`),
+		"symmetric only": jwks(jwk([]byte("secret"), nil)),
+		"for encryption": jwks(jwk(ecKey().Public(), map[string]any{"use": "enc"})),
+		"unknown kind":   []byte(`{"keys":[{"kty":"AKP","alg":"ML-DSA-44","kid":"k","pub":"AA"}]}`),
+		"kid twice":      jwks(jwk(ecKey().Public(), map[string]any{"kid": "k"}), jwk(ecKey().Public(), map[string]any{"kid": "k"})),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, issuer *claimstest.Issuer, open func(...func(*claims.Config)) *claims.Verifier) {
+				var log bytes.Buffer
+				v := open(func(c *claims.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+				token := issuer.Token(claims.Token{Lifetime: 24 * time.Hour})
+				wantOK(t, v, token)
+				issuer.Serve(body)
+				time.Sleep(15*time.Minute + time.Second)
+				synctest.Wait()
+				if said := log.String(); !strings.Contains(said, "level=ERROR") || !strings.Contains(said, "no usable key") {
+					t.Errorf("log = %s", said)
+				}
+				wantRefusal(t, v, token, claims.CodeKeysUnavailable) // also from the cache
+				wantRefusal(t, v, issuer.Token(claims.Token{}), claims.CodeKeysUnavailable)
+				if err := v.Health(t.Context()); !errors.Is(err, claims.ErrUnavailable) || !strings.Contains(err.Error(), "no usable key") {
+					t.Errorf("Health = %v", err)
+				}
+				issuer.Fail(http.StatusInternalServerError) // a failure does not bring the old keys back
+				time.Sleep(2 * time.Minute)
+				wantRefusal(t, v, token, claims.CodeKeysUnavailable)
+				issuer.Heal()
+				time.Sleep(2 * time.Minute)
+				wantOK(t, v, token)
+				if err := v.Health(t.Context()); err != nil {
+					t.Errorf("Health = %v", err)
+				}
 			})
 		})
 	}

@@ -89,7 +89,7 @@ func (v *Verifier) Health(context.Context) error {
 	var problems []error
 	for _, issuer := range v.cfg.Issuers {
 		if remote := v.issuers[issuer.URL].remote; remote != nil {
-			if err := remote.health(); err != nil {
+			if err := remote.usable(remote.keys.ring.Load()); err != nil {
 				problems = append(problems, fmt.Errorf("issuer %q: %w", issuer.URL, err))
 			}
 		}
