@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing/fstest"
+	"time"
 
 	"github.com/orgauthz/orgauthz/claims"
 	"github.com/orgauthz/orgauthz/middleware"
@@ -35,7 +36,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer tokens.Close()
-	rules, err := policy.Open(context.Background(), policy.Config{Source: policy.FS(fstest.MapFS{"authz.rego": {Data: []byte(`
+	rules, err := policy.Open(context.Background(), policy.Config{Timeout: time.Second, Source: policy.FS(fstest.MapFS{"authz.rego": {Data: []byte(`
 		package authz
 		default allow := false
 		allow if input.action in input.member.permissions
