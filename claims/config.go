@@ -30,7 +30,8 @@ type Config struct {
 	// means 15 min.
 	RefreshInterval time.Duration
 	// UnknownKeyInterval is the shortest time between two fetches of an issuer's keys on behalf of tokens with an unknown
-	// kid. 0 means 1 min.
+	// kid, whoever sends them and whether the fetch succeeds or not. In between, such a token is refused if the last fetch
+	// succeeded, and answered with ErrUnavailable if it failed. 0 means 1 min.
 	UnknownKeyInterval time.Duration
 	// MaxKeyAge is how long fetched keys, and the cached tokens that they vouch for, are used while they cannot be fetched
 	// again: no answer, a status other than 200, or a body that is no JSON Web Key Set. After that Verify answers

@@ -43,11 +43,17 @@ type remoteKeys struct {
 	closed <-chan struct{}
 
 	mu        sync.Mutex
-	flight    chan struct{} // closed when the fetch that was asked for has ended; nil when none is pending
+	flight    *flight // the fetch that was asked for; nil when none is pending
 	lastAsk   time.Time
 	missing   map[string]time.Time // kids that a fetch has not found, until when they are not asked for again
 	goodUntil time.Time            // of the whole set
-	lastErr   error
+	lastErr   error                // of the last fetch
+}
+
+// flight is a fetch on behalf of an unknown kid.
+type flight struct {
+	done chan struct{} // closed when it has ended
+	err  error         // how; set before that
 }
 
 // find returns the key for a token, as keyring.find does. It waits for the first fetch, and for one fetch when the token's
@@ -61,20 +67,30 @@ func (r *remoteKeys) find(ctx context.Context, t *compact) (*key, error) {
 	if err == nil || !errors.Is(err, errUnknownKID) {
 		return k, err
 	}
-	flight := r.ask(t.kid)
-	if flight == nil {
+	asked, err := r.ask(t.kid)
+	if err != nil {
 		return nil, err
 	}
-	if err := r.wait(ctx, flight); err != nil {
+	if err := r.wait(ctx, asked.done); err != nil {
 		return nil, err
 	}
 	if ring, err = r.ring(ctx); err != nil {
 		return nil, err
 	}
-	if k, err = ring.find(t, r.clock().UnixNano()); errors.Is(err, errUnknownKID) {
-		r.remember(t.kid)
+	k, err = ring.find(t, r.clock().UnixNano())
+	switch {
+	case !errors.Is(err, errUnknownKID):
+		return k, err
+	case asked.err != nil:
+		return nil, unknownMeanwhile(asked.err)
 	}
-	return k, err
+	r.remember(t.kid)
+	return nil, err
+}
+
+// unknownMeanwhile is the answer to an unknown kid while the keys cannot be fetched: the issuer may well have such a key.
+func unknownMeanwhile(cause error) error {
+	return unavailable("the token's kid is unknown, and the issuer's keys could not be fetched again", cause)
 }
 
 // ring returns the keys that may be used now.
@@ -118,21 +134,27 @@ func (r *remoteKeys) wait(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
-// ask has the keys fetched again for an unknown kid, and returns a channel that is closed when that is done. It returns nil
-// when it is too early for another fetch: anyone can send unknown kids, so they must not set the pace.
-func (r *remoteKeys) ask(kid string) <-chan struct{} {
+// ask has the keys fetched again for an unknown kid. When it is too early for that it returns the answer to the kid instead:
+// anyone can send unknown kids, so they must not set the pace. The answer is "no" only on the word of the issuer, which is a
+// fetch that did not find this very kid, or a last fetch that succeeded.
+func (r *remoteKeys) ask(kid string) (*flight, error) {
 	now := r.clock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.flight != nil {
-		return r.flight
+	early := !r.lastAsk.IsZero() && now.Sub(r.lastAsk) < r.askInterval
+	switch {
+	case r.flight != nil:
+		return r.flight, nil
+	case now.Before(r.missing[kid]):
+		return nil, errUnknownKID
+	case early && r.lastErr != nil:
+		return nil, unknownMeanwhile(r.lastErr)
+	case early:
+		return nil, errUnknownKID
 	}
-	if now.Before(r.missing[kid]) || !r.lastAsk.IsZero() && now.Sub(r.lastAsk) < r.askInterval {
-		return nil
-	}
-	r.lastAsk, r.flight = now, make(chan struct{})
+	r.lastAsk, r.flight = now, &flight{done: make(chan struct{})}
 	r.asked <- struct{}{} // has room: it is emptied before flight becomes nil
-	return r.flight
+	return r.flight, nil
 }
 
 func (r *remoteKeys) remember(kid string) {
@@ -147,7 +169,7 @@ func (r *remoteKeys) remember(kid string) {
 
 // run fetches until ctx ends.
 func (r *remoteKeys) run(ctx context.Context) {
-	var flight chan struct{}
+	var asked *flight
 	retry := firstRetry
 	for first := true; ; first = false {
 		err := r.fetch(ctx)
@@ -158,8 +180,9 @@ func (r *remoteKeys) run(ctx context.Context) {
 		if r.lastErr = err; err == nil {
 			clear(r.missing)
 		}
-		if flight != nil {
-			close(flight)
+		if asked != nil {
+			asked.err = err
+			close(asked.done)
 			r.flight = nil
 		}
 		r.mu.Unlock()
@@ -181,7 +204,7 @@ func (r *remoteKeys) run(ctx context.Context) {
 			retry = min(2*retry, lastRetry)
 		}
 		timer := time.NewTimer(pause)
-		flight = nil
+		asked = nil
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -190,7 +213,7 @@ func (r *remoteKeys) run(ctx context.Context) {
 		case <-r.asked:
 			timer.Stop()
 			r.mu.Lock()
-			flight = r.flight
+			asked = r.flight
 			r.mu.Unlock()
 		}
 	}

@@ -292,7 +292,54 @@ func TestUnknownKIDWhileTheIssuerIsDown(t *testing.T) {
 		defer cancel()
 		_, err := v.Verify(ctx, token)
 		wantCode(t, err, claims.CodeKeysUnavailable) // the caller gave up before it could be known
-		wantRefusal(t, v, token, claims.CodeInvalidSignature)
+		wantRefusal(t, v, token, claims.CodeKeysUnavailable)
+		issuer.Heal()
+		time.Sleep(2 * time.Second) // the next try is soon
+		wantOK(t, v, token)
+	})
+}
+
+// While keys cannot be fetched nobody knows whether a kid is good, and attackers with unknown ones cause no more fetches than
+// usual. What the issuer has said before stays said.
+func TestUnknownKIDIsNoRefusalDuringAnOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, issuer *claimstest.Issuer, open func(...func(*claims.Config)) *claims.Verifier) {
+		v := open(func(c *claims.Config) { c.RefreshInterval, c.UnknownKeyInterval = 2*time.Hour, 10*time.Second })
+		good := issuer.Token(claims.Token{Lifetime: time.Hour})
+		wantOK(t, v, good)
+		header, payload := issuer.Baseline()
+		forge := func(kid string) string { return issuer.Forge(strings.Replace(header, issuer.KeyID(), kid, 1), payload) }
+		denied := forge("denied")
+		wantRefusal(t, v, denied, claims.CodeInvalidSignature)
+		time.Sleep(10 * time.Second)
+
+		issuer.Fail(http.StatusInternalServerError)
+		before := issuer.Fetches()
+		for i := range 200 {
+			_, err := v.Verify(t.Context(), forge(fmt.Sprint("unknown", i)))
+			wantCode(t, err, claims.CodeKeysUnavailable)
+			if cause := errors.Unwrap(err); cause == nil || !strings.Contains(cause.Error(), "500") {
+				t.Fatalf("cause = %v", cause)
+			}
+		}
+		if n := issuer.Fetches() - before; n != 1 {
+			t.Errorf("%d fetches for 200 unknown kids", n)
+		}
+		wantOK(t, v, good)
+		wantRefusal(t, v, denied, claims.CodeInvalidSignature)
+
+		// Kids of the outage are not remembered as missing: after it they may be asked for like any other.
+		late := forge("unknown0")
+		time.Sleep(100 * time.Second)
+		if n := issuer.Fetches() - before; n > 10 {
+			t.Errorf("%d fetches in 100 s of an outage", n)
+		}
+		issuer.Heal()
+		time.Sleep(time.Minute)
+		before = issuer.Fetches()
+		wantRefusal(t, v, late, claims.CodeInvalidSignature) // the issuer is asked again, and now it is known
+		if n := issuer.Fetches() - before; n != 1 {
+			t.Errorf("%d fetches after the outage", n)
+		}
 	})
 }
 

@@ -102,7 +102,8 @@ func (v *Verifier) Health(context.Context) error {
 //
 // A token that was verified before is answered from memory, for as long as the verification would come out the same.
 // Verify waits for nothing but the issuer's keys: for the first fetch after NewVerifier, and, at most once per
-// Config.UnknownKeyInterval, for a fetch because a token's kid is unknown; never longer than ctx lasts.
+// Config.UnknownKeyInterval, for a fetch because a token's kid is unknown; never longer than ctx lasts. When that fetch fails,
+// whether the token is good is not known: it gets ErrUnavailable, and so do others with an unknown kid until a fetch succeeds.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	if len(token) > v.cfg.MaxTokenBytes {
 		return nil, refuse(CodeTooLarge, "")
