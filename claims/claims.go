@@ -35,7 +35,9 @@ type Claims struct {
 	payload []member // every claim, in the token's order
 }
 
-// Org names the organization that a token is scoped to. ID decides; Name is a hint that may be stale.
+// Org names the organization that a token is scoped to. ID decides; Name is a hint that may be stale. A claim that is null or
+// "" is as good as none: the token has no organization, which is no fault of the token. A claim of another JSON type makes it
+// malformed, except a name beside an ID, which is then left out.
 type Org struct {
 	ID   string // org_id with Auth0, empty when the token names the organization by name only
 	Name string // org_name with Auth0

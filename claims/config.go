@@ -20,7 +20,8 @@ type Config struct {
 	MaxTokenBytes int
 	// Leeway is how far the clocks of issuer and verifier may differ. 0 means 30 s, a negative value none; at most 10 min.
 	Leeway time.Duration
-	// MaxLifetime is the longest time from iat to exp, or from now to exp in a token without iat. 0 means 24 h.
+	// MaxLifetime is the longest time from iat to exp; from nbf in a token without iat, from now in one with neither. 0 means
+	// 24 h.
 	MaxLifetime time.Duration
 	// CacheBytes bounds the memory of the cache of verified tokens, about 2.5 KB each. 0 means 64 MiB, a negative value no
 	// cache.

@@ -2,6 +2,7 @@ package claims_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -129,7 +130,7 @@ func TestDialects(t *testing.T) {
 		t.Errorf("claims = %+v, %v", c, err)
 	}
 	for name, extra := range map[string]map[string]any{
-		"empty id": {"tenant": ""}, "number": {"tenant": 1}, "case variant": {"tenant": "a", "TENANT": "b"}, "variant of the name": {"tenant-name": "x"},
+		"name without an id": {"Tenant-Name": 1}, "number": {"tenant": 1}, "case variant": {"tenant": "a", "TENANT": "b"}, "variant of the name": {"tenant-name": "x"},
 	} {
 		_, err := verifiers["own"].Verify(t.Context(), issuer.Token(claims.Token{Extra: extra}))
 		if wantCode(t, err, claims.CodeMalformed); t.Failed() {
@@ -148,6 +149,21 @@ func TestSettings(t *testing.T) {
 	}
 	late := issuer.Token(claims.Token{Expiry: time.Now().Add(-5 * time.Second)})
 	wantOK(t, with(func(*claims.Config) {}), late)
+	wantNBF := func(nbf time.Duration, v *claims.Verifier, code claims.Code) {
+		t.Helper()
+		header, payload := issuer.Baseline()
+		_, rest, _ := strings.Cut(payload, `"iat":`)
+		iat, _, _ := strings.Cut(rest, ",")
+		payload = strings.Replace(payload, `"iat":`+iat, fmt.Sprintf(`"nbf":%d`, time.Now().Add(-nbf).Unix()), 1)
+		if token := issuer.Forge(header, payload); code == "" {
+			wantOK(t, v, token)
+		} else {
+			wantRefusal(t, v, token, code)
+		}
+	}
+	wantNBF(23*time.Hour, with(func(*claims.Config) {}), "")
+	wantNBF(24*time.Hour, with(func(*claims.Config) {}), claims.CodeLifetimeTooLong)
+	wantNBF(24*time.Hour, with(func(c *claims.Config) { c.MaxLifetime = 25 * time.Hour }), "")
 	wantRefusal(t, with(func(c *claims.Config) { c.Leeway = -1 }), late, claims.CodeExpired)
 	wantOK(t, with(func(c *claims.Config) { c.MaxLifetime = 48 * time.Hour }), issuer.Token(claims.Token{Lifetime: 48 * time.Hour}))
 	wantOK(t, with(func(*claims.Config) {}), issuer.Token(claims.Token{Lifetime: 24 * time.Hour}))

@@ -16,6 +16,7 @@ func (i *trustedIssuer) decode(t *compact) (*Claims, error) {
 	d := &i.dialect
 	own := []string{d.OrgID, d.OrgName}
 	var azp string
+	orgNameOK := true
 	for _, m := range t.payload {
 		if isCaseVariant(m.name, own) {
 			return nil, refuse(CodeMalformed, "payload: "+errCaseVariant.Error())
@@ -57,11 +58,10 @@ func (i *trustedIssuer) decode(t *compact) (*Claims, error) {
 		case "cnf":
 			c.Confirmation, ok = asConfirmation(m.raw)
 		case d.OrgID:
-			c.Org.ID, ok = asString(m.raw)
-			ok = ok && c.Org.ID != ""
+			c.Org.ID, ok = asOptionalString(m.raw)
 		case d.OrgName:
-			c.Org.Name, ok = asString(m.raw)
-			ok = ok && c.Org.Name != ""
+			c.Org.Name, orgNameOK = asOptionalString(m.raw)
+			ok = true
 		case d.Permissions:
 			c.Permissions, ok = asStrings(m.raw)
 		case d.Roles:
@@ -70,8 +70,11 @@ func (i *trustedIssuer) decode(t *compact) (*Claims, error) {
 			ok = true
 		}
 		if !ok {
-			return nil, refuse(CodeMalformed, "payload: claim of the wrong type, or empty: "+m.name)
+			return nil, refuse(CodeMalformed, "payload: claim of the wrong type: "+m.name)
 		}
+	}
+	if !orgNameOK && c.Org.ID == "" { // beside an id, which decides, the name does not matter
+		return nil, refuse(CodeMalformed, "payload: claim of the wrong type: "+d.OrgName)
 	}
 	if c.ClientID == "" {
 		c.ClientID = azp
@@ -111,6 +114,14 @@ func (i *trustedIssuer) checkClaims(t *compact, c *Claims, azp string) error {
 		}
 	}
 	return nil
+}
+
+// asOptionalString takes null for "", which some issuers write for what a token does not have.
+func asOptionalString(raw string) (string, bool) {
+	if raw == "null" {
+		return "", true
+	}
+	return asString(raw)
 }
 
 func asAudience(raw string) ([]string, bool) {

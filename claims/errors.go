@@ -30,7 +30,7 @@ const (
 	CodeMissingClaim        Code = "missing_claim"         // iss, sub, aud or exp is missing or empty
 	CodeExpired             Code = "expired"               // exp has passed
 	CodeNotYetValid         Code = "not_yet_valid"         // nbf or iat lies in the future
-	CodeLifetimeTooLong     Code = "lifetime_too_long"     // exp lies more than Config.MaxLifetime after iat
+	CodeLifetimeTooLong     Code = "lifetime_too_long"     // exp lies more than Config.MaxLifetime after iat, see there
 	CodeSenderConstrained   Code = "sender_constrained"    // cnf binds the token to a key that nothing here checks
 	CodeKeysUnavailable     Code = "keys_unavailable"      // the issuer's keys are not known, or it has none; ErrUnavailable
 )

@@ -163,6 +163,9 @@ func (i *trustedIssuer) key(ctx context.Context, t *compact, clock func() time.T
 func (v *Verifier) checkTimes(c *Claims, now time.Time) error {
 	begin := c.IssuedAt
 	if begin.IsZero() {
+		begin = c.NotBefore
+	}
+	if begin.IsZero() {
 		begin = now
 	}
 	switch {

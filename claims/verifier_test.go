@@ -76,6 +76,37 @@ func TestVerifyRefusesHostileTokens(t *testing.T) {
 	}
 }
 
+// A token without an organization is a good token, however the issuer writes that; and a name that is odd does not matter where
+// an id decides. The twins are among the hostile tokens.
+func TestVerifyReadsOrg(t *testing.T) {
+	t.Parallel()
+	issuer := claimstest.NewIssuer(t)
+	v := newVerifier(t, trusting(issuer.Trusted()))
+	header, payload := issuer.Baseline()
+	acme := claims.Org{ID: "org_acme"}
+	for org, want := range map[string]claims.Org{
+		`"x":1`:                                {},
+		`"org_id":""`:                          {},
+		`"org_id":null`:                        {},
+		`"org_id":null,"org_name":null`:        {},
+		`"org_id":"","org_name":""`:            {},
+		`"org_name":""`:                        {},
+		`"org_name":null`:                      {},
+		`"org_name":"acme"`:                    {Name: "acme"},
+		`"org_id":null,"org_name":"acme"`:      {Name: "acme"},
+		`"org_id":"org_acme","org_name":""`:    acme,
+		`"org_id":"org_acme","org_name":null`:  acme,
+		`"org_id":"org_acme","org_name":7`:     acme,
+		`"org_name":{},"org_id":"org_acme"`:    acme,
+		`"org_name":["a"],"org_id":"org_acme"`: acme,
+	} {
+		c, err := v.Verify(t.Context(), issuer.Forge(header, strings.Replace(payload, `"org_id":"org_acme"`, org, 1)))
+		if err != nil || c.Org != want {
+			t.Errorf("%s: %+v, %v; want %+v", org, c, err, want)
+		}
+	}
+}
+
 func TestVerifyReadsClaims(t *testing.T) {
 	t.Parallel()
 	issuer := claimstest.NewIssuer(t)
