@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ const (
 // more than one request under way.
 type remoteKeys struct {
 	url         string
+	shown       string // url for people
 	client      *http.Client
 	log         *slog.Logger
 	clock       func() time.Time
@@ -199,7 +201,7 @@ func (r *remoteKeys) run(ctx context.Context) {
 			if errors.Is(err, errNoUsableKey) {
 				level, text = slog.LevelError, "claims: an issuer publishes no usable key, so none of its tokens is accepted"
 			}
-			r.log.Log(ctx, level, text, "url", r.url, "error", err, "retry_in", min(pause, retry))
+			r.log.Log(ctx, level, text, "url", r.shown, "error", err, "retry_in", min(pause, retry))
 			pause = min(pause, retry)
 			retry = min(2*retry, lastRetry)
 		}
@@ -231,7 +233,9 @@ func (r *remoteKeys) fetch(ctx context.Context) error {
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	res, err := r.client.Do(req)
-	if err != nil {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return wrapped.Err // without the URL, whose query may hold a secret
+	} else if err != nil {
 		return err
 	}
 	defer res.Body.Close()
@@ -250,7 +254,7 @@ func (r *remoteKeys) fetch(ctx context.Context) error {
 		return err
 	}
 	for _, reason := range next.dropped {
-		r.log.Warn("claims: a key of an issuer is not used", "url", r.url, "reason", reason)
+		r.log.Warn("claims: a key of an issuer is not used", "url", r.shown, "reason", reason)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -262,7 +266,7 @@ func (r *remoteKeys) fetch(ctx context.Context) error {
 	return nil
 }
 
-// newKeyClient returns a client that follows few redirects, and only to where keys may be fetched from.
+// newKeyClient returns a client that follows few redirects, and only to where keys may be fetched from: never away from https.
 func newKeyClient(base *http.Client, insecureHTTP bool) *http.Client {
 	client := &http.Client{
 		// Keys are fetched every few minutes: a connection kept open in between would only go stale.
@@ -275,16 +279,36 @@ func newKeyClient(base *http.Client, insecureHTTP bool) *http.Client {
 		if len(via) > maxRedirects {
 			return errors.New("claims: too many redirects of the key endpoint")
 		}
-		return checkKeyURL(req.URL, insecureHTTP)
+		secure := slices.ContainsFunc(via, func(r *http.Request) bool { return r.URL.Scheme == "https" })
+		if secure && req.URL.Scheme != "https" {
+			return errors.New("claims: the key endpoint redirects from https to http")
+		}
+		if err := checkKeyURL(req.URL, insecureHTTP); err != nil {
+			return fmt.Errorf("claims: a redirect of the key endpoint: %w", err)
+		}
+		return nil
 	}
 	return client
+}
+
+// showURL returns what of a URL may stand in logs and errors: no password, no query.
+func showURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "a broken URL"
+	}
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	if u.RawQuery != "" {
+		return shown.String() + "?…"
+	}
+	return shown.String()
 }
 
 // checkKeyURL: whoever can change the keys on their way can mint any token.
 func checkKeyURL(u *url.URL, insecureHTTP bool) error {
 	switch {
 	case u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return errors.New(`want an absolute URL such as "https://issuer.example/.well-known/jwks.json"`)
+		return errors.New(`not an absolute URL: want "https://" and a host in front`)
 	case u.User != nil:
 		return errors.New("it holds a user name or password, which logs would show: give Config.HTTPClient a transport that adds them")
 	case u.Scheme == "https" || insecureHTTP:

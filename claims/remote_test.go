@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -375,40 +374,4 @@ func TestClose(t *testing.T) {
 			waiting.Wait()
 		})
 	})
-}
-
-// Over a real socket, as it is used.
-func TestRemoteOverHTTP(t *testing.T) {
-	t.Parallel()
-	issuer := claimstest.NewIssuer(t)
-	v := newVerifier(t, trusting(issuer.Remote()))
-	wantOK(t, v, issuer.Token(claims.Token{}))
-	issuer.Rotate()
-	wantOK(t, v, issuer.Token(claims.Token{}))
-}
-
-func TestRedirects(t *testing.T) {
-	t.Parallel()
-	issuer := claimstest.NewIssuer(t)
-	mux := http.NewServeMux()
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	mux.Handle("/keys", issuer)
-	mux.Handle("/once", http.RedirectHandler("/keys", http.StatusFound))
-	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusFound))
-	mux.Handle("/insecure", http.RedirectHandler("http://keys.example.invalid/", http.StatusFound))
-	for path, ok := range map[string]bool{"/keys": true, "/once": true, "/loop": false, "/insecure": false} {
-		trusted := issuer.Remote()
-		trusted.JWKSURL = server.URL + path
-		v := newVerifier(t, trusting(trusted))
-		_, err := v.Verify(t.Context(), issuer.Token(claims.Token{}))
-		if ok && err != nil {
-			t.Errorf("%s: %v", path, err)
-		} else if !ok {
-			wantCode(t, err, claims.CodeKeysUnavailable)
-			if strings.Contains(fmt.Sprint(errors.Unwrap(err)), "no such host") {
-				t.Errorf("%s was followed: %v", path, errors.Unwrap(err))
-			}
-		}
-	}
 }

@@ -57,6 +57,7 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 		} else {
 			trusted.remote = &remoteKeys{
 				url:         issuer.JWKSURL,
+				shown:       showURL(issuer.JWKSURL),
 				client:      newKeyClient(cfg.HTTPClient, issuer.InsecureKeysOverHTTP),
 				log:         cfg.Logger,
 				clock:       cfg.Clock,
@@ -83,14 +84,19 @@ func (v *Verifier) Close() error {
 	return nil
 }
 
-// Health returns nil when every issuer's keys are known and not too old, and else an error that is ErrUnavailable and names
-// the issuers. Keys that cannot be refreshed but are still in use are healthy: the Logger hears of them.
+// Health returns nil when every issuer's keys are known and not too old, and else an error that is ErrUnavailable and names,
+// for each issuer without keys, its URL, its JWKSURL (without a query) and what the last fetch ended with: for operators, not
+// for clients. Keys that cannot be refreshed but are still in use are healthy: the Logger hears of them.
 func (v *Verifier) Health(context.Context) error {
 	var problems []error
 	for _, issuer := range v.cfg.Issuers {
 		if remote := v.issuers[issuer.URL].remote; remote != nil {
 			if err := remote.usable(remote.keys.ring.Load()); err != nil {
-				problems = append(problems, fmt.Errorf("issuer %q: %w", issuer.URL, err))
+				err = fmt.Errorf("issuer %q, keys from %s: %w", issuer.URL, remote.shown, err)
+				if refusal, ok := errors.AsType[*Error](err); ok && refusal.Cause != nil {
+					err = fmt.Errorf("%w: %w", err, refusal.Cause)
+				}
+				problems = append(problems, err)
 			}
 		}
 	}
