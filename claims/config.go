@@ -54,7 +54,9 @@ type Config struct {
 	InsecureSkipConfirmation bool
 }
 
-// Issuer is one party whose tokens are accepted. [Auth0] and [Plain] make the usual ones.
+// Issuer is one party whose tokens are accepted. [Auth0] and [Plain] make the usual ones. For any other OpenID Connect provider
+// write it out: URL and JWKSURL are the "issuer" and the "jwks_uri" of its document at /.well-known/openid-configuration,
+// which is not fetched, and Dialect says how its access tokens differ from RFC 9068.
 type Issuer struct {
 	// URL is the exact iss of its tokens, byte for byte: with "https://acme.example" a token of "https://acme.example/" is
 	// refused. Required.
@@ -83,14 +85,19 @@ type Dialect struct {
 	// 9068). Where a typ other than at+jwt is accepted, a token with it is refused that looks like an ID token: one with a nonce,
 	// an at_hash, or with the client's own id in aud.
 	Types []string
-	// Names of the claims. "" means org_id, org_name, permissions and roles.
+	// Names of the claims, exactly as they stand at the top level of the payload, such as "tenant" or "https://acme.example/org":
+	// dots and slashes are parts of a name, there are no paths into objects. OrgID and OrgName are strings, Permissions and Roles
+	// lists of strings. "" means org_id, org_name, permissions and roles.
 	OrgID, OrgName, Permissions, Roles string
 }
 
+const auth0KeyPath = ".well-known/jwks.json"
+
 // Auth0 is the Issuer for an Auth0 tenant, whose issuerURL is "https://<tenant domain>/" (a missing last slash is added), and
-// for the API whose identifier is audience. It accepts both of Auth0's token profiles: typ at+jwt (RFC 9068), and JWT with
-// the precautions that [Dialect] describes. Roles are not in Auth0's tokens unless an Action puts them there: set
-// Dialect.Roles to the name that it uses.
+// for the API whose identifier is audience. Its JWKSURL is issuerURL + ".well-known/jwks.json", where Auth0 publishes the
+// tenant's keys; another provider's may lie elsewhere, see [Issuer]. It accepts both of Auth0's token profiles: typ at+jwt (RFC
+// 9068), and JWT with the precautions that [Dialect] describes. Roles are not in Auth0's tokens unless an Action puts them
+// there: set Dialect.Roles to the name that it uses.
 func Auth0(issuerURL, audience string) Issuer {
 	if issuerURL != "" && !strings.HasSuffix(issuerURL, "/") {
 		issuerURL += "/"
@@ -98,7 +105,7 @@ func Auth0(issuerURL, audience string) Issuer {
 	return Issuer{
 		URL:      issuerURL,
 		Audience: []string{audience},
-		JWKSURL:  issuerURL + ".well-known/jwks.json",
+		JWKSURL:  issuerURL + auth0KeyPath,
 		Dialect:  Dialect{Types: []string{"at+jwt", "JWT"}},
 	}
 }
@@ -156,7 +163,7 @@ func (c Config) validate() error {
 			problem("Config.%s is %s: want at least 1s, or 0 for the default", name, d)
 		}
 	}
-	if c.MaxKeyAge <= c.RefreshInterval {
+	if c.MaxKeyAge >= time.Second && c.MaxKeyAge <= c.RefreshInterval {
 		problem("Config.MaxKeyAge is %s: it must exceed RefreshInterval, %s, or keys would run out between two fetches",
 			c.MaxKeyAge, c.RefreshInterval)
 	}
@@ -191,11 +198,10 @@ func (i Issuer) problems() (problems []error) {
 		problem("both Keys and JWKSURL are set: want one of them")
 	case i.Keys != nil && i.Keys.ring.Load() == nil:
 		problem("Keys is an empty KeySet: make one with ParseKeySet or Signer.KeySet")
+	case i.URL == "" && i.JWKSURL == auth0KeyPath: // of Auth0 without a URL, which has been said
 	case i.JWKSURL != "":
-		if u, err := url.Parse(i.JWKSURL); err != nil {
-			problem("JWKSURL is no URL")
-		} else if err := checkKeyURL(u, i.InsecureKeysOverHTTP); err != nil {
-			problem("JWKSURL %q: %w", u.Redacted(), err)
+		if err := i.keyURLProblem(); err != nil {
+			problems = append(problems, err)
 		}
 	}
 	for _, alg := range i.Algorithms {
@@ -213,6 +219,22 @@ func (i Issuer) problems() (problems []error) {
 		}
 	}
 	return problems
+}
+
+// keyURLProblem names the field that is to be changed: of a JWKSURL that Auth0 made, that is the URL.
+func (i Issuer) keyURLProblem() error {
+	field, suffix := "JWKSURL", ""
+	if i.JWKSURL == i.URL+auth0KeyPath {
+		field, suffix = "URL", auth0KeyPath
+	}
+	u, err := url.Parse(i.JWKSURL)
+	if err != nil {
+		return fmt.Errorf("%s is no URL", field) // err would quote it, a password included
+	}
+	if err := checkKeyURL(u, i.InsecureKeysOverHTTP); err != nil {
+		return fmt.Errorf("%s %q: %w", field, strings.TrimSuffix(showURL(i.JWKSURL), suffix), err)
+	}
+	return nil
 }
 
 func (d Dialect) withDefaults() Dialect {

@@ -32,6 +32,10 @@ func TestNewVerifierRefusesBadConfig(t *testing.T) {
 		"issuer twice":            {trusting(good, good), "is there twice"},
 		"no URL":                  {with(func(i *claims.Issuer) { i.URL = "" }), "URL is empty"},
 		"Auth0 of nothing":        {trusting(claims.Auth0("", "")), "URL is empty"},
+		"Auth0 without a scheme":  {trusting(claims.Auth0("acme.eu.auth0.com", "a")), `URL "acme.eu.auth0.com/": not an absolute URL`},
+		"Auth0 over http":         {trusting(claims.Auth0("http://acme.eu.auth0.com", "a")), `URL "http://acme.eu.auth0.com/": keys`},
+		"Auth0 with a port alone": {trusting(claims.Auth0("127.0.0.1:8080", "a")), "URL is no URL"},
+		"query":                   {url("http://issuer.example/keys?token=secret"), `JWKSURL "http://issuer.example/keys?…": keys`},
 		"no audience":             {with(func(i *claims.Issuer) { i.Audience = nil }), "Audience is empty"},
 		"empty audience":          {with(func(i *claims.Issuer) { i.Audience = []string{""} }), "Audience is empty"},
 		"no keys":                 {with(func(i *claims.Issuer) { i.Keys = nil }), "neither Keys nor JWKSURL"},
@@ -56,6 +60,19 @@ func TestNewVerifierRefusesBadConfig(t *testing.T) {
 	} {
 		v, err := claims.NewVerifier(tt.cfg)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") || v != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Each problem is said once, and of the field that has it.
+	for name, tt := range map[string]struct {
+		cfg    claims.Config
+		absent string
+	}{
+		"Auth0 without a scheme": {trusting(claims.Auth0("acme.eu.auth0.com", "a")), "JWKSURL"},
+		"Auth0 of nothing":       {trusting(claims.Auth0("", "a")), "absolute URL"},
+		"negative key age":       {claims.Config{Issuers: trusting(good).Issuers, MaxKeyAge: -1}, "must exceed"},
+	} {
+		if _, err := claims.NewVerifier(tt.cfg); err == nil || strings.Contains(err.Error(), tt.absent) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -35,6 +35,27 @@ func ExampleNewVerifier() {
 	}
 }
 
+// Any OpenID Connect provider whose access tokens are JWTs. Its URLs are in its /.well-known/openid-configuration, as "issuer"
+// and "jwks_uri"; where its tokens put things is in a token of its own.
+func ExampleIssuer() {
+	provider := claims.Issuer{
+		URL:      "https://login.example/realms/acme", // with or without the last slash, as iss has it
+		Audience: []string{"https://api.acme.example"},
+		JWKSURL:  "https://login.example/realms/acme/protocol/openid-connect/certs",
+		Dialect: claims.Dialect{
+			Types: []string{"at+jwt", "JWT"}, // JWT where the provider does not follow RFC 9068
+			OrgID: "https://acme.example/tenant_id",
+			Roles: "groups",
+			// The others are org_name and permissions.
+		},
+	}
+	tokens, err := claims.NewVerifier(claims.Config{Issuers: []claims.Issuer{provider}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer tokens.Close()
+}
+
 func ExampleSigner() {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
