@@ -17,7 +17,8 @@
 //     PS256. A token without kid is accepted only where its issuer has exactly one key for its alg.
 //   - Every token has an audience, a subject and an end, and lives no longer than [Config.MaxLifetime].
 //   - "No" and "don't know" never mix: an error is [ErrInvalid] or [ErrUnavailable], and its [Code] says why. Clients cannot
-//     tell an unknown key from a bad signature.
+//     tell an unknown key from a bad signature, except while the issuer's keys cannot be fetched: then an unknown key is a
+//     "don't know".
 //   - Verified tokens are remembered. A hit compares the whole token, and asks again what time and the issuer's keys can
 //     change: a token ends on time, and with its key. When an issuer publishes its keys at a URL, a key that it withdraws is
 //     noticed at the next fetch, within [Config.RefreshInterval], also when it was the last one: while an issuer publishes no
