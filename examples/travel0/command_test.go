@@ -39,10 +39,19 @@ type command struct {
 	*exec.Cmd
 	url    string
 	curls  []string // the lines that it printed to be pasted
+	stdout io.Reader
 	stderr *logBuffer
 }
 
+// launch starts a process and waits until it serves.
 func launch(t *testing.T, args ...string) *command {
+	t.Helper()
+	c := begin(t, args...)
+	c.await(t)
+	return c
+}
+
+func begin(t *testing.T, args ...string) *command {
 	t.Helper()
 	path, err := program()
 	if err != nil {
@@ -50,15 +59,19 @@ func launch(t *testing.T, args ...string) *command {
 	}
 	c := &command{Cmd: exec.Command(path, append([]string{"-addr", "127.0.0.1:0"}, args...)...), stderr: &logBuffer{}}
 	c.Stderr = c.stderr
-	stdout, err := c.StdoutPipe()
-	if err != nil {
+	if c.stdout, err = c.StdoutPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Process.Kill() })
-	lines := bufio.NewScanner(stdout)
+	return c
+}
+
+func (c *command) await(t *testing.T) {
+	t.Helper()
+	lines := bufio.NewScanner(c.stdout)
 	for len(c.curls) < 3 && lines.Scan() {
 		if _, url, ok := strings.Cut(lines.Text(), "listens on "); ok {
 			c.url = url
@@ -71,7 +84,6 @@ func launch(t *testing.T, args ...string) *command {
 		_ = c.Wait()
 		t.Fatalf("Travel0 printed no address or not three curl lines:\n%s", c.stderr)
 	}
-	return c
 }
 
 // terminate sends SIGTERM and returns how long the process took to exit, and with which code.
@@ -193,11 +205,12 @@ func TestStartTogether(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "travel0.db")
 	instances := make([]*command, 3)
-	var wg sync.WaitGroup
 	for n := range instances {
-		wg.Go(func() { instances[n] = launch(t, "-db", db) })
+		instances[n] = begin(t, "-db", db)
 	}
-	wg.Wait()
+	for _, c := range instances {
+		c.await(t)
+	}
 	i := &instance{t: t, url: instances[0].url}
 	got := i.as("rocky-admin", "GET", "/orgs/rocky-mountain-high/guides/sumana/ratings", "")
 	if !strings.Contains(got.body, `"count":3`) {
