@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,6 +81,41 @@ func TestReadme(t *testing.T) {
 	for _, link := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(prose, -1) {
 		if _, err := os.Stat(filepath.Join("..", link[1])); err != nil {
 			t.Errorf("README.md links to nothing: %v", err)
+		}
+	}
+}
+
+// TestRules holds the numbers of rules that code and errors cite against orgstore/RULES.md, which explains them, and that
+// against the tests: a rule that nothing cites may have been forgotten.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	number := regexp.MustCompile(`\b(?:ORG|MEM|ROL|TOK|EVT)-[0-9]+\b`)
+	explained := map[string]bool{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([A-Z]+-[0-9]+) \|`).FindAllStringSubmatch(read(t, "orgstore/RULES.md"), -1) {
+		explained[row[1]] = false
+	}
+	if len(explained) == 0 {
+		t.Fatal("orgstore/RULES.md explains no rule")
+	}
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, rule := range number.FindAllString(string(text), -1) {
+			if _, ok := explained[rule]; !ok {
+				t.Errorf("%s cites the rule %s, which orgstore/RULES.md does not explain", path, rule)
+			}
+			explained[rule] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rule, cited := range explained {
+		if !cited {
+			t.Errorf("orgstore/RULES.md explains %s, which no code and no test cites", rule)
 		}
 	}
 }
