@@ -44,6 +44,24 @@ func (g *Guard) Can(ctx context.Context, action string, opts ...CanOption) (poli
 	return g.can(wait, in)
 }
 
+// Check is Can for a handler that cannot go on without: nil when the Principal may, else an error that WriteRefusal answers as
+// Require would have, with 403 and its reasons for a "no" and 503 when nobody knows.
+//
+//	if err := guard.Check(r.Context(), "publish:adventures", middleware.On(draft)); err != nil {
+//		middleware.WriteRefusal(w, err)
+//		return
+//	}
+func (g *Guard) Check(ctx context.Context, action string, opts ...CanOption) error {
+	d, err := g.Can(ctx, action, opts...)
+	if err != nil {
+		return err
+	}
+	if no := g.judge(action, d, MustPrincipal(ctx)); no != nil {
+		return no
+	}
+	return nil
+}
+
 // CanAll is Can for several actions at once, each with its Decision. After an error nothing is known, and the map is nil.
 // The Decision of an action that was not asked for denies, as the zero value does.
 func (g *Guard) CanAll(ctx context.Context, actions ...string) (map[string]policy.Decision, error) {

@@ -11,7 +11,7 @@
 //	}
 //
 // Start with New and Guard.Require. Options say what is special about a route: Resource, OrgFromHeader, OrgFromHost,
-// OrgFromToken, OpaqueValues, Strong. Handlers use MustPrincipal, MustResource, Guard.Can and WriteProblem.
+// OrgFromToken, OpaqueValues, Strong. Handlers use MustPrincipal, MustResource, Guard.Can and Check, and WriteProblem.
 // Guard.Authorize is the same without HTTP. Guard.Audit, in a test, finds the route that somebody forgot. Package
 // middlewaretest lets a team test its handlers without tokens. Any http.ServeMux does; Mux is one that can be audited.
 //

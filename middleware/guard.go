@@ -181,17 +181,22 @@ func (g *Guard) ask(ctx context.Context, p *passage) *Refusal {
 		return g.refuse(in.Action, CodeUnavailable, "policy", err)
 	}
 	p.principal.Decision = d
+	return g.judge(in.Action, d, &p.principal)
+}
+
+// judge says what a decision about p means for the answer: nil when it allows.
+func (g *Guard) judge(action string, d policy.Decision, p *Principal) *Refusal {
 	switch {
 	case d.Allow:
 		return nil
 	case d.Outcome == policy.Failed:
-		return g.refuse(in.Action, CodePolicyFailed, "", nil)
+		return g.refuse(action, CodePolicyFailed, "", nil)
 	case d.Outcome == policy.TimedOut:
-		return g.refuse(in.Action, CodePolicyTimedOut, "", nil)
-	case len(d.Reasons) == 0 && !p.principal.Has(in.Action):
-		return g.refuse(in.Action, CodeInsufficientScope, "", nil)
+		return g.refuse(action, CodePolicyTimedOut, "", nil)
+	case len(d.Reasons) == 0 && !p.Has(action):
+		return g.refuse(action, CodeInsufficientScope, "", nil)
 	}
-	no := g.refuse(in.Action, CodePolicyDenied, "", nil)
+	no := g.refuse(action, CodePolicyDenied, "", nil)
 	no.Reasons = d.Reasons
 	return no
 }

@@ -151,6 +151,8 @@ func TestCan(t *testing.T) {
 				return policy.Decision{Allow: true, Outcome: policy.Failed}, nil
 			case "write:things":
 				return policy.Decision{Outcome: policy.Denied, Reasons: []any{string(in.Resource)}}, nil
+			case "never:things":
+				return policy.Decision{Outcome: policy.Denied}, nil
 			}
 			if in.Subject.Member().ID != "ada" || in.Request.Pattern != "GET /orgs/{org}/things/{id}" {
 				return policy.Decision{}, nil
@@ -191,6 +193,20 @@ func TestCan(t *testing.T) {
 			if d, err := bad(); err == nil || errors.Is(err, ErrUnavailable) || d.Allow {
 				t.Error(d, err)
 			}
+		}
+		if err := g.Check(ctx, "delete:things"); err != nil {
+			t.Error(err)
+		}
+		for action, want := range map[string]Code{
+			"write:things": CodePolicyDenied, "never:things": CodeInsufficientScope, "odd:things": CodePolicyFailed, "break:things": CodeUnavailable,
+		} {
+			no, ok := errors.AsType[*Refusal](g.Check(ctx, action, On("x")))
+			if !ok || no.Code != want || no.Action != action || want == CodePolicyDenied && no.Reasons[0] != `"x"` {
+				t.Errorf("Check(%s): %+v", action, no)
+			}
+		}
+		if _, ok := errors.AsType[*Refusal](g.Check(context.Background(), "x")); ok {
+			t.Error("Check without a Principal is a Refusal")
 		}
 		all, err := g.CanAll(ctx, "delete:things", "write:things")
 		if err != nil || len(all) != 2 || !all["delete:things"].Allow || all["write:things"].Allow || all["other"].Allow {
