@@ -16,10 +16,13 @@ func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 	for {
 		n := 0
 		_, err := e.mutate(ctx, func(tx *transaction) error {
-			n = 0
+			n, tx.dirty = 0, true
 			var id string
+			// Who deletes members locks the row that counts them first.
 			err := tx.sql.QueryRowContext(ctx, `
-				SELECT id FROM orgauthz_organizations WHERE deleted_at IS NOT NULL AND members > 0 LIMIT 1`).Scan(&id)
+				UPDATE orgauthz_organizations SET members = members
+				WHERE id = (SELECT id FROM orgauthz_organizations WHERE deleted_at IS NOT NULL AND members > 0 LIMIT 1)
+				RETURNING id`).Scan(&id)
 			if err == nil {
 				n, err = cleanOrganization(ctx, tx, id)
 				return err

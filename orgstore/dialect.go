@@ -14,18 +14,32 @@ type Dialect interface {
 	// transaction filled first (the second run then finds what was in the way).
 	Retryable(err error) bool
 
+	// Undecided reports whether err, with which a commit has ended, leaves open whether the transaction was committed.
+	Undecided(err error) bool
+
 	// Lock makes the transaction the only one that changes the scopes of write until it ends, and keeps the scopes of
-	// read from being changed by others meanwhile. Both are sorted by kind, organization and id, and hold no duplicates.
-	// Scopes that have no row yet are locked too. It does nothing where write transactions run one at a time.
-	Lock(ctx context.Context, tx *sql.Tx, write, read []Scope) error
+	// read from being changed by others meanwhile. Both are sorted by kind, organization and id, hold no duplicates and
+	// nothing that cannot exist. Scopes of write that have no row yet get one, with revision 0. What was committed by
+	// whoever had the locks before is visible afterwards, or Lock fails as Retryable.
+	//
+	// It returns the newest clock of the scopes. Where write transactions run one at a time it does nothing.
+	Lock(ctx context.Context, tx *sql.Tx, write, read []Scope) (clock int64, err error)
 
 	// Alive returns an error when tx has already ended although nobody ended it: a database may roll back a transaction
 	// whose statement fails (SQLite does when a write is interrupted, or the disk is full) and would commit each later
 	// statement by itself. It returns nil where a failed transaction refuses later statements.
 	Alive(ctx context.Context, tx *sql.Tx) error
 
-	// Stamp returns the position of the transaction's changes, and its time: now, or the time of an earlier transaction
-	// where that is later, so that ids made of both sort in the order of commits as well as the database can tell it.
-	// Both in microseconds since 1970. It is called once per transaction, before its first change.
+	// Stamp returns the position of the transaction's changes, and their time: now, or later where the database keeps one
+	// clock for all transactions. Ids that are made of both sort in the order of commits as far as these depend on each
+	// other: now is later than what Lock returned. Both in microseconds since 1970. It is called once per transaction,
+	// before its first change.
 	Stamp(ctx context.Context, tx *sql.Tx, now int64) (position, at int64, err error)
+
+	// Newest is a condition in SQL that is false on a server that may lack what was committed elsewhere. A statement whose
+	// WHERE it is then returns no row, which is no answer.
+	Newest() string
+
+	// Prepares reports whether the driver keeps statements prepared by itself, so that the engine need not.
+	Prepares() bool
 }

@@ -30,8 +30,8 @@ type core struct {
 	cfg         Config
 	dialect     Dialect
 	write, read *sql.DB
-	byID        *sql.Stmt // the statements of Resolve, prepared on read
-	byName      *sql.Stmt
+	byID        resolveStatement
+	byName      resolveStatement
 
 	closeOnce sync.Once
 	closeErr  error
@@ -50,17 +50,19 @@ var _ Resolver = (*Engine)(nil)
 
 // New makes an Engine of an open database whose schema is up to date. It is for backends; everyone else opens one of them.
 //
-// Transactions on write must see the newest committed state and keep it until they end, or fail as Retryable. Statements
-// on read must see the newest committed state when they begin, and transactions on read one snapshot. Both may be the same
-// pool. New owns them: they are closed with the Engine, and when New fails.
+// Transactions on write are asked for with one of two isolation levels. With sql.LevelReadCommitted each statement must see
+// what was committed before it began; with sql.LevelRepeatableRead a transaction must keep seeing what its first statement
+// saw, and fail as Retryable when it changes what others have changed meanwhile. More isolation than that does no harm.
+// Statements on read must see the newest committed state when they begin, and transactions on read one snapshot. Both may be
+// the same pool. New owns them: they are closed with the Engine, and when New fails.
 func New(write, read *sql.DB, dialect Dialect, cfg Config) (*Engine, error) {
 	err := cfg.Validate()
 	c := &core{cfg: cfg.withDefaults(), dialect: dialect, write: write, read: read}
-	if err == nil {
-		c.byID, err = read.Prepare(resolveByID)
-	}
-	if err == nil {
-		c.byName, err = read.Prepare(resolveByName)
+	c.byID.text, c.byName.text = resolveByID+dialect.Newest(), resolveByName+dialect.Newest()
+	for _, s := range []*resolveStatement{&c.byID, &c.byName} {
+		if err == nil && !dialect.Prepares() {
+			s.prepared, err = read.Prepare(s.text)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.close())
@@ -94,9 +96,9 @@ func (c *core) close() error {
 		c.closed = true
 		c.mu.Unlock()
 		c.running.Wait()
-		for _, stmt := range []*sql.Stmt{c.byID, c.byName} {
-			if stmt != nil {
-				c.closeErr = errors.Join(c.closeErr, stmt.Close())
+		for _, s := range []resolveStatement{c.byID, c.byName} {
+			if s.prepared != nil {
+				c.closeErr = errors.Join(c.closeErr, s.prepared.Close())
 			}
 		}
 		c.closeErr = errors.Join(c.closeErr, c.read.Close())
@@ -110,7 +112,10 @@ func (c *core) close() error {
 // Health reports whether the store can be read at this moment: nil, an ErrUnavailable, or the context's error.
 func (e *Engine) Health(ctx context.Context) error {
 	_, err := read(ctx, e, func(q queryer) (position int64, err error) {
-		err = q.QueryRowContext(ctx, `SELECT position FROM orgauthz_meta WHERE id = 1`).Scan(&position)
+		err = q.QueryRowContext(ctx, `SELECT position FROM orgauthz_meta WHERE id = 1 AND `+e.dialect.Newest()).Scan(&position)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = errNoAnswer
+		}
 		return position, err
 	})
 	return err
@@ -198,9 +203,10 @@ func (c *core) tell(ctx context.Context, l *listener, changes []Change) {
 
 // failure turns what the database answered into an error of this package. Errors of this package stay as they are.
 func (c *core) failure(ctx context.Context, err error) error {
+	_, open := errors.AsType[*undecided](err)
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || open:
+		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("orgstore: %w", ctx.Err())
 	}

@@ -67,6 +67,15 @@ func (e *Limit) Error() string {
 // Is makes the error an ErrLimit.
 func (e *Limit) Is(target error) bool { return target == ErrLimit }
 
+// undecided is the ErrUnavailable of a commit that nobody has answered: running the mutation again could do it twice.
+type undecided struct{ cause error }
+
+func (e *undecided) Error() string {
+	return ErrUnavailable.Error() + ": the commit was not answered, so that it is unknown whether the changes are stored: " + e.cause.Error()
+}
+func (e *undecided) Unwrap() error        { return e.cause }
+func (e *undecided) Is(target error) bool { return target == ErrUnavailable }
+
 // unavailable is an ErrUnavailable with its cause.
 type unavailable struct{ cause error }
 

@@ -123,16 +123,25 @@ func (s *Members) Remove(ctx context.Context, org, user string) (Result, error) 
 			}
 			return err
 		}
-		if _, err := tx.sql.ExecContext(ctx, `
-			UPDATE orgauthz_organizations SET members = members - 1 WHERE id = $1`, org); err != nil {
-			return err
-		}
-		if _, err := tx.sql.ExecContext(ctx, `
-			DELETE FROM orgauthz_members WHERE org_id = $1 AND user_id = $2`, org, user); err != nil {
+		if err := removeMember(ctx, tx, org, user); err != nil {
 			return err
 		}
 		return tx.raise(ctx, MembershipScope(org, user), org, "organization.member.deleted", before, nil)
 	})
+}
+
+// removeMember deletes a membership, unless Clean has been faster.
+func removeMember(ctx context.Context, tx *transaction, org, user string) error {
+	// The row that counts comes first, as everywhere: otherwise two transactions could wait for each other.
+	const add = `UPDATE orgauthz_organizations SET members = members + $2 WHERE id = $1`
+	if _, err := tx.sql.ExecContext(ctx, add, org, -1); err != nil {
+		return err
+	}
+	n, err := affected(tx.sql.ExecContext(ctx, `DELETE FROM orgauthz_members WHERE org_id = $1 AND user_id = $2`, org, user))
+	if err == nil && n == 0 {
+		_, err = tx.sql.ExecContext(ctx, add, org, 1)
+	}
+	return err
 }
 
 // Update changes what u names. Errors: NotFound (organization, user or member), Invalid (MEM-4), Limit (metadata pairs).

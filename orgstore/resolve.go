@@ -34,8 +34,28 @@ const (
 	LEFT JOIN orgauthz_scopes so ON so.kind = 1 AND so.org = '' AND so.id = q.org
 	LEFT JOIN orgauthz_scopes sm ON sm.kind = 2 AND sm.org = q.org AND sm.id = q.principal
 	LEFT JOIN orgauthz_scopes su ON su.kind = 3 AND su.org = '' AND su.id = q.principal
-	LEFT JOIN orgauthz_scopes sr ON sr.kind = 4 AND sr.org = '' AND sr.id = r.id`
+	LEFT JOIN orgauthz_scopes sr ON sr.kind = 4 AND sr.org = '' AND sr.id = r.id
+	WHERE `
 )
+
+// resolveStatement is one of them, with the condition of the dialect.
+type resolveStatement struct {
+	text     string
+	prepared *sql.Stmt // on read; nil where the driver does it by itself
+}
+
+func (s *resolveStatement) query(ctx context.Context, c *core, tx *transaction, args ...any) (*sql.Rows, error) {
+	switch {
+	case tx != nil:
+		return tx.sql.QueryContext(ctx, s.text, args...)
+	case s.prepared != nil:
+		return s.prepared.QueryContext(ctx, args...)
+	}
+	return c.read.QueryContext(ctx, s.text, args...)
+}
+
+// errNoAnswer is the cause when a server returns nothing because it may not know the newest state.
+var errNoAnswer = errors.New("the database server is a standby, or in recovery, and may lack the newest changes")
 
 // resolved is one row of a statement of Resolve.
 type resolved struct {
@@ -64,11 +84,11 @@ func scanResolved(row scanner) (r resolved, err error) {
 // is left out.)
 func (e *Engine) Resolve(ctx context.Context, q Query) (*Access, error) {
 	a := &Access{Principal: q.Principal, Standing: StandingNoOrganization, AsOf: e.cfg.Clock()}
-	ref, wellFormed, statement, query := q.Org, validID("org_", q.Org), e.byID, resolveByID
+	ref, wellFormed, statement := q.Org, validID("org_", q.Org), &e.byID
 	byName := !IsOrganizationID(q.Org)
 	if byName {
 		ref, wellFormed = nameOf(q.Org)
-		statement, query = e.byName, resolveByName
+		statement = &e.byName
 	}
 	if !wellFormed {
 		return a, nil
@@ -83,14 +103,7 @@ func (e *Engine) Resolve(ctx context.Context, q Query) (*Access, error) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, e.cfg.LoadTimeout)
 	defer cancel()
-	var rows *sql.Rows
-	var err error
-	principal := sql.NullString{String: q.Principal, Valid: !nobody}
-	if e.tx != nil {
-		rows, err = e.tx.sql.QueryContext(bounded, query, ref, principal)
-	} else {
-		rows, err = statement.QueryContext(bounded, ref, principal)
-	}
+	rows, err := statement.query(bounded, e.core, e.tx, ref, sql.NullString{String: q.Principal, Valid: !nobody})
 	if err != nil {
 		return nil, e.failure(ctx, err)
 	}
@@ -123,7 +136,7 @@ func (e *Engine) Resolve(ctx context.Context, q Query) (*Access, error) {
 		return nil, e.failure(ctx, err)
 	}
 	if len(a.Vector) == 0 {
-		return nil, e.failure(ctx, errors.New("the database returned no row"))
+		return nil, e.failure(ctx, errNoAnswer)
 	}
 	a.Member.Roles, a.Member.Permissions = inOrder(a.Member.Roles), inOrder(a.Member.Permissions)
 	slices.SortFunc(a.Vector, func(x, y Revision) int {

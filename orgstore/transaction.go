@@ -41,7 +41,8 @@ func resultOf(changes []Change) Result {
 // actorKey is the context key of WithActor.
 type actorKey struct{}
 
-// WithActor returns a context whose mutations name actor in their events: a user id, or whatever names who acts.
+// WithActor returns a context whose mutations name actor in their events: a user id, or whatever names who acts, in at most
+// 1,024 bytes of printable characters. With any other actor they fail as Invalid.
 func WithActor(ctx context.Context, actor string) context.Context {
 	return context.WithValue(ctx, actorKey{}, actor)
 }
@@ -54,10 +55,12 @@ type transaction struct {
 	*core
 	sql   *sql.Tx
 	ended bool // the function of Transact has returned, or the database has ended the transaction
+	dirty bool // something was written, or may have been, that is none of changes
 
 	id       string // change id
 	position int64
-	at       time.Time // zero until stamp
+	latest   int64     // newest clock of the scopes locked so far
+	at       time.Time // zero until the first change
 	changes  []Change
 }
 
@@ -66,7 +69,7 @@ func (e *Engine) mutate(ctx context.Context, op func(tx *transaction) error) (Re
 	if e.tx != nil {
 		return e.tx.join(ctx, func() error { return op(e.tx) })
 	}
-	changes, err := e.commit(ctx, op)
+	changes, err := e.commit(ctx, sql.LevelReadCommitted, op)
 	if err != nil {
 		return Result{}, e.failure(ctx, err)
 	}
@@ -84,12 +87,17 @@ func (e *Engine) mutate(ctx context.Context, op func(tx *transaction) error) (Re
 //
 // fn runs again from its beginning when the database reports a conflict with another transaction, so that its only effects
 // should be those of the transaction. While it runs no one else may be able to write: keep it short.
+//
+// What fn reads with tx stays as it is until the commit, unless fn changes it: transactions are serial on SQLite, and have the
+// isolation level REPEATABLE READ on PostgreSQL. After an error of a statement of its own fn should return, because PostgreSQL
+// refuses everything after it; e.Transact around the statement keeps the error from spreading.
 func (e *Engine) Transact(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx, e *Engine) error) (Result, error) {
 	if e.tx != nil {
 		return e.tx.nest(ctx, func() error { return fn(ctx, e.tx.sql, e) })
 	}
 	inside := context.WithValue(ctx, insideKey{e.core}, true)
-	changes, err := e.commit(ctx, func(tx *transaction) error {
+	changes, err := e.commit(ctx, sql.LevelRepeatableRead, func(tx *transaction) error {
+		tx.dirty = true
 		defer func() { tx.ended = true }()
 		return fn(inside, tx.sql, e.engine(tx))
 	})
@@ -122,7 +130,7 @@ func (e *Engine) View(ctx context.Context, fn func(ctx context.Context, tx *sql.
 }
 
 // commit runs op in a new transaction, again while it loses against others, and tells the listeners.
-func (c *core) commit(ctx context.Context, op func(tx *transaction) error) ([]Change, error) {
+func (c *core) commit(ctx context.Context, level sql.IsolationLevel, op func(tx *transaction) error) ([]Change, error) {
 	if ctx.Value(insideKey{c}) != nil {
 		return nil, &Invalid{Field: "engine", Text: "must be the one that Transact hands to its function"}
 	}
@@ -132,12 +140,15 @@ func (c *core) commit(ctx context.Context, op func(tx *transaction) error) ([]Ch
 	defer c.leave()
 	began := time.Now()
 	for {
-		changes, err := c.attempt(ctx, op)
+		changes, err := c.attempt(ctx, level, op)
 		if err == nil {
 			c.committed(ctx, changes)
 			return changes, nil
 		}
 		if ctx.Err() != nil || !c.dialect.Retryable(err) || time.Since(began) >= c.cfg.LockTimeout {
+			return nil, err
+		}
+		if _, ok := errors.AsType[*undecided](err); ok {
 			return nil, err
 		}
 		pause := time.NewTimer(time.Millisecond + mathrand.N(9*time.Millisecond))
@@ -150,7 +161,7 @@ func (c *core) commit(ctx context.Context, op func(tx *transaction) error) ([]Ch
 }
 
 // attempt runs op in a new transaction once.
-func (c *core) attempt(ctx context.Context, op func(tx *transaction) error) ([]Change, error) {
+func (c *core) attempt(ctx context.Context, level sql.IsolationLevel, op func(tx *transaction) error) ([]Change, error) {
 	// Waiting for a connection is waiting for other writers of this process.
 	wait, cancel := context.WithTimeout(ctx, c.cfg.LockTimeout)
 	conn, err := c.write.Conn(wait)
@@ -159,7 +170,7 @@ func (c *core) attempt(ctx context.Context, op func(tx *transaction) error) ([]C
 		return nil, c.failure(ctx, err)
 	}
 	defer conn.Close()
-	sqlTx, err := conn.BeginTx(ctx, nil)
+	sqlTx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 	if err != nil {
 		return nil, c.failure(ctx, err)
 	}
@@ -168,7 +179,13 @@ func (c *core) attempt(ctx context.Context, op func(tx *transaction) error) ([]C
 	if err := op(tx); err != nil {
 		return nil, err
 	}
+	if len(tx.changes) == 0 && !tx.dirty {
+		return nil, nil // there is nothing but locks
+	}
 	if err := sqlTx.Commit(); err != nil {
+		if c.dialect.Undecided(err) {
+			return nil, &undecided{err}
+		}
 		return nil, c.failure(ctx, err)
 	}
 	return tx.changes, nil
@@ -236,22 +253,28 @@ func (tx *transaction) lock(ctx context.Context, write, read []Scope) error {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Org, b.Org), cmp.Compare(a.ID, b.ID))
 	}
 	sorted := func(scopes []Scope) []Scope {
-		scopes = slices.Clone(scopes)
+		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s Scope) bool { return !s.valid() })
 		slices.SortFunc(scopes, order)
 		return slices.Compact(scopes)
 	}
-	return tx.dialect.Lock(ctx, tx.sql, sorted(write), sorted(read))
+	clock, err := tx.dialect.Lock(ctx, tx.sql, sorted(write), sorted(read))
+	tx.latest = max(tx.latest, clock)
+	return err
 }
 
-// now returns the time of the transaction, the same for all that it writes. Asking for it is a write.
+// now returns the time of what the transaction writes: later than all changes of the scopes that it has locked, whatever
+// the clocks of the nodes that made them say. Asking for it is a write.
 func (tx *transaction) now(ctx context.Context) (time.Time, error) {
 	if tx.at.IsZero() {
-		position, at, err := tx.dialect.Stamp(ctx, tx.sql, tx.cfg.Clock().UnixMicro())
+		position, at, err := tx.dialect.Stamp(ctx, tx.sql, max(tx.cfg.Clock().UnixMicro(), tx.latest+1))
 		if err != nil {
 			return time.Time{}, err
 		}
 		tx.id = "chg_" + strings.ToLower(rand.Text())
 		tx.position, tx.at = position, time.UnixMicro(at).UTC()
+	}
+	if tx.at.UnixMicro() <= tx.latest {
+		tx.at = time.UnixMicro(tx.latest + 1).UTC()
 	}
 	return tx.at, nil
 }
@@ -265,9 +288,10 @@ func (tx *transaction) raise(ctx context.Context, scope Scope, org, eventType st
 	}
 	var revision uint64
 	err = tx.sql.QueryRowContext(ctx, `
-		INSERT INTO orgauthz_scopes (kind, org, id, revision, position) VALUES ($1, $2, $3, 1, $4)
-		ON CONFLICT (kind, org, id) DO UPDATE SET revision = orgauthz_scopes.revision + 1, position = excluded.position
-		RETURNING revision`, scope.Kind, scope.Org, scope.ID, tx.position).Scan(&revision)
+		INSERT INTO orgauthz_scopes (kind, org, id, revision, position, clock) VALUES ($1, $2, $3, 1, $4, $5)
+		ON CONFLICT (kind, org, id) DO UPDATE
+		SET revision = orgauthz_scopes.revision + 1, position = excluded.position, clock = excluded.clock
+		RETURNING revision`, scope.Kind, scope.Org, scope.ID, tx.position, at.UnixMicro()).Scan(&revision)
 	if err != nil {
 		return err
 	}
@@ -280,7 +304,10 @@ func (tx *transaction) raise(ctx context.Context, scope Scope, org, eventType st
 		return err
 	}
 	actor, _ := ctx.Value(actorKey{}).(string)
-	id := fmt.Sprintf("evt_%012x%012x%06x", at.UnixMilli(), tx.position, len(tx.changes))
+	if !validActor(actor) {
+		return &Invalid{"actor", "", "must be at most 1,024 bytes of printable characters"}
+	}
+	id := fmt.Sprintf("evt_%014x%012x%06x", at.UnixMicro(), tx.position, len(tx.changes))
 	_, err = tx.sql.ExecContext(ctx, `
 		INSERT INTO orgauthz_events (id, change_id, type, org, scope_kind, scope_org, scope_id, revision, actor,
 			before_json, after_json, created_at)

@@ -176,15 +176,18 @@ func (s *Users) Delete(ctx context.Context, id string) (Result, error) {
 			return err
 		}
 		// Not left for later: the id may come back, and must then begin without memberships.
-		for _, statement := range []string{
-			`UPDATE orgauthz_organizations SET members = members - 1
-			 WHERE id IN (SELECT org_id FROM orgauthz_members WHERE user_id = $1)`,
-			`DELETE FROM orgauthz_members WHERE user_id = $1`,
-			`DELETE FROM orgauthz_users WHERE id = $1`,
-		} {
-			if _, err := tx.sql.ExecContext(ctx, statement, id); err != nil {
+		orgs, err := collect(ctx, tx.sql, `SELECT org_id FROM orgauthz_members WHERE user_id = $1 ORDER BY org_id`, []any{id},
+			func(row scanner) (org string, err error) { return org, row.Scan(&org) })
+		if err != nil {
+			return err
+		}
+		for _, org := range orgs {
+			if err := removeMember(ctx, tx, org, id); err != nil {
 				return err
 			}
+		}
+		if _, err := tx.sql.ExecContext(ctx, `DELETE FROM orgauthz_users WHERE id = $1`, id); err != nil {
+			return err
 		}
 		return tx.raise(ctx, UserScope(id), "", "user.deleted", u, nil)
 	})

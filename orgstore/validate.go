@@ -93,6 +93,26 @@ func readable(s string) bool {
 // validUserID reports whether id can be the id of a user.
 func validUserID(id string) bool { return id != "" && len(id) <= maxUserID && printable(id) }
 
+// validActor reports whether actor can be named in an event.
+func validActor(actor string) bool { return actor == "" || validUserID(actor) }
+
+// valid reports whether there can be such a thing. What cannot exist need not be locked, and may hold what a database refuses.
+func (s Scope) valid() bool {
+	switch s.Kind {
+	case ScopeOrganization:
+		return validID("org_", s.ID)
+	case ScopeMembership:
+		return validID("org_", s.Org) && validUserID(s.ID)
+	case ScopeUser:
+		return validUserID(s.ID)
+	case ScopeRole:
+		return validID("rol_", s.ID)
+	case ScopeName:
+		return validName(s.ID)
+	}
+	return false
+}
+
 // checkText checks a text that people read.
 func checkText(field, rule, s string, most int) error {
 	if !readable(s) || utf8.RuneCountInString(s) > most {

@@ -22,7 +22,11 @@ func (dialect) Retryable(err error) bool {
 	return ok && (e.Code()&0xff == codes.SQLITE_BUSY || e.Code()&0xff == codes.SQLITE_LOCKED)
 }
 
-func (dialect) Lock(context.Context, *sql.Tx, []orgstore.Scope, []orgstore.Scope) error { return nil }
+func (dialect) Undecided(error) bool { return false }
+
+func (dialect) Lock(context.Context, *sql.Tx, []orgstore.Scope, []orgstore.Scope) (int64, error) {
+	return 0, nil
+}
 
 // Alive tries to begin a transaction, which SQLite refuses exactly while there is one.
 func (dialect) Alive(ctx context.Context, tx *sql.Tx) error {
@@ -43,3 +47,7 @@ func (dialect) Stamp(ctx context.Context, tx *sql.Tx, now int64) (position, at i
 		WHERE id = 1 RETURNING position, clock`, now).Scan(&position, &at)
 	return position, at, err
 }
+
+func (dialect) Newest() string { return "1 = 1" }
+
+func (dialect) Prepares() bool { return false }

@@ -26,11 +26,20 @@ const table = "orgauthz_schema"
 var ErrNewer = errors.New("the database was written by a newer version of orgauthz: use that version or a later one")
 
 // Up applies what db lacks. Any number of processes may do so at the same time: each migration is applied by one of them, in
-// one transaction with its record. Transactions on db must take the write lock as they begin.
+// one transaction with its record. On SQLite, transactions on db must take the write lock as they begin. On PostgreSQL, db
+// must be able to open two connections; the tables are in its current schema.
 func Up(ctx context.Context, db *sql.DB, dialect goose.Dialect) error {
 	files, err := fs.Sub(embedded, "sql")
 	if err != nil {
 		return err
+	}
+	if dialect == goose.DialectPostgres {
+		files = collated{files}
+		unlock, err := lock(ctx, db)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
 	versions, err := database.NewStore(dialect, table)
 	if err != nil {
@@ -81,10 +90,22 @@ type store struct{ database.Store }
 var errApplied = errors.New("another process has applied this migration")
 
 func (s store) CreateVersionTable(ctx context.Context, db database.DBTxConn) error {
-	if _, err := s.GetLatestVersion(ctx, db); err == nil {
-		return nil
+	exists, err := s.tableExists(ctx, db)
+	if err != nil || exists {
+		return err
 	}
 	return s.Store.CreateVersionTable(ctx, db)
+}
+
+func (s store) tableExists(ctx context.Context, db database.DBTxConn) (bool, error) {
+	// PostgreSQL ends a transaction in which a statement fails, so that trying is for the others.
+	if asking, ok := s.Store.(database.StoreExtender); ok {
+		if exists, err := asking.TableExists(ctx, db); !errors.Is(err, errors.ErrUnsupported) {
+			return exists, err
+		}
+	}
+	_, err := s.GetLatestVersion(ctx, db)
+	return err == nil, nil
 }
 
 func (s store) Insert(ctx context.Context, db database.DBTxConn, req database.InsertRequest) error {

@@ -1,0 +1,137 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/orgauthz/orgauthz/orgstore"
+)
+
+// Codes of PostgreSQL's errors: https://www.postgresql.org/docs/current/errcodes-appendix.html
+const (
+	serializationFailure  = "40001"
+	deadlockDetected      = "40P01"
+	uniqueViolation       = "23505"
+	invalidPassword       = "28P01"
+	invalidAuthorization  = "28000"
+	invalidCatalogName    = "3D000"
+	insufficientPrivilege = "42501"
+	tooManyConnections    = "53300"
+	cannotConnectNow      = "57P03"
+)
+
+// dialect is the orgstore.Dialect of PostgreSQL.
+type dialect struct{}
+
+var _ orgstore.Dialect = dialect{}
+
+// Retryable leaves a lost connection to the caller, who knows whether there is another server, and a lock that was not got
+// within lock_timeout, because that was all the time there is.
+func (dialect) Retryable(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return false
+	}
+	switch e.Code {
+	case serializationFailure, deadlockDetected:
+		return true
+	case uniqueViolation: // of the engine's: one of the application's own would not go away
+		return strings.HasPrefix(e.ConstraintName, "orgauthz_")
+	}
+	return false
+}
+
+func (dialect) Undecided(err error) bool {
+	_, ok := errors.AsType[*unanswered](err)
+	return ok
+}
+
+// Lock goes through both lists in one ascending order, with one statement for each stretch of the same kind of lock.
+func (dialect) Lock(ctx context.Context, tx *sql.Tx, write, read []orgstore.Scope) (clock int64, err error) {
+	for len(write)+len(read) > 0 {
+		list, statement := &write, lockToWrite
+		bound := read
+		if len(write) == 0 || len(read) > 0 && less(read[0], write[0]) {
+			list, statement = &read, lockToRead
+			bound = write
+		}
+		n := 1
+		for n < len(*list) && (len(bound) == 0 || less((*list)[n], bound[0])) {
+			n++
+		}
+		newest, err := lockAll(ctx, tx, statement, (*list)[:n])
+		if err != nil {
+			return 0, err
+		}
+		*list, clock = (*list)[n:], max(clock, newest)
+	}
+	return clock, nil
+}
+
+const (
+	// An update instead of FOR UPDATE does three things at once: it makes missing rows, it locks, and it makes transactions
+	// with REPEATABLE READ that began before fail rather than go on with what they have seen. The value 0 is never read.
+	lockToWrite = `
+		INSERT INTO orgauthz_scopes (kind, org, id, revision, position)
+		SELECT s.kind, s.org, s.id, 0, 0
+		FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY AS s (kind, org, id, n) ORDER BY s.n
+		ON CONFLICT (kind, org, id) DO UPDATE SET revision = orgauthz_scopes.revision
+		RETURNING clock`
+
+	// What has no row has never been there, so that the check fails that wanted to rely on it.
+	lockToRead = `
+		SELECT o.clock
+		FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY AS s (kind, org, id, n)
+		JOIN orgauthz_scopes o ON o.kind = s.kind AND o.org = s.org AND o.id = s.id
+		ORDER BY s.n FOR SHARE OF o`
+)
+
+func lockAll(ctx context.Context, tx *sql.Tx, statement string, scopes []orgstore.Scope) (clock int64, err error) {
+	kinds, orgs, ids := make([]int16, len(scopes)), make([]string, len(scopes)), make([]string, len(scopes))
+	for i, s := range scopes {
+		kinds[i], orgs[i], ids[i] = int16(s.Kind), s.Org, s.ID
+	}
+	rows, err := tx.QueryContext(ctx, statement, kinds, orgs, ids)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var of int64
+		if err := rows.Scan(&of); err != nil {
+			return 0, err
+		}
+		clock = max(clock, of)
+	}
+	return clock, rows.Err()
+}
+
+// less is the order in which everybody locks.
+func less(a, b orgstore.Scope) bool {
+	switch {
+	case a.Kind != b.Kind:
+		return a.Kind < b.Kind
+	case a.Org != b.Org:
+		return a.Org < b.Org
+	}
+	return a.ID < b.ID
+}
+
+// Alive leaves it to PostgreSQL, which refuses a savepoint outside of a transaction, and to the commit.
+func (dialect) Alive(context.Context, *sql.Tx) error { return nil }
+
+// Stamp takes the transaction's id as position, from which a reader with a snapshot knows what it has not seen yet. There is
+// no row that all transactions would have to update.
+func (dialect) Stamp(ctx context.Context, tx *sql.Tx, now int64) (position, at int64, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT pg_current_xact_id()::text::bigint`).Scan(&position)
+	return position, now, err
+}
+
+// Newest is asked with each answer, although connections to a standby are refused: a pooler may change what is behind one.
+func (dialect) Newest() string { return "NOT pg_is_in_recovery()" }
+
+func (dialect) Prepares() bool { return true }

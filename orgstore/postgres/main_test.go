@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"github.com/orgauthz/orgauthz/orgstore"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// server returns the URL of the server to test with, once it has answered.
+var server = sync.OnceValues(func() (string, error) {
+	address := os.Getenv("ORGAUTHZ_POSTGRES_URL")
+	if address == "" {
+		address = "postgres://postgres@127.0.0.1:5432/test"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return "", err
+	}
+	return address, conn.Close(ctx)
+})
+
+// database returns the URL of a schema of the test's own on the server, with more parameters (name, value …).
+func database(t testing.TB, parameters ...string) string {
+	t.Helper()
+	address, err := server()
+	switch {
+	case err == nil:
+	case os.Getenv("ORGAUTHZ_POSTGRES_URL") != "" || os.Getenv("ORGAUTHZ_REQUIRE_SERVICES") == "1":
+		t.Fatalf("no PostgreSQL to test with: %v", err)
+	default:
+		t.Skipf("NOT TESTED: no PostgreSQL at 127.0.0.1:5432 with a database test, and ORGAUTHZ_POSTGRES_URL names no other: %v", err)
+	}
+	schema := "orgauthz_test_" + strings.ToLower(rand.Text()[:12])
+	admin := connect(t, address)
+	execute(t, admin, "CREATE SCHEMA "+schema)
+	t.Cleanup(func() { execute(t, admin, "DROP SCHEMA "+schema+" CASCADE") })
+	// The whole suite in parallel must not need more connections than a server has by default.
+	return with(t, address, append([]string{"search_path", schema, "pool_max_conns", "6"}, parameters...)...)
+}
+
+// with returns a URL with these parameters set.
+func with(t testing.TB, address string, parameters ...string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := u.Query()
+	for i := 0; i < len(parameters); i += 2 {
+		query.Set(parameters[i], parameters[i+1])
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+// connect opens a connection beside the engines, as another program would.
+func connect(t testing.TB, address string) *pgx.Conn {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := u.Query()
+	query.Del("pool_max_conns")
+	u.RawQuery = query.Encode()
+	conn, err := pgx.Connect(t.Context(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // after the test's context has ended
+		if err := conn.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return conn
+}
+
+func execute(t testing.TB, conn *pgx.Conn, statement string, args ...any) {
+	t.Helper()
+	if _, err := conn.Exec(context.WithoutCancel(t.Context()), statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openAt(t testing.TB, address string, cfg orgstore.Config) *orgstore.Engine {
+	t.Helper()
+	e, err := Open(t.Context(), address, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAfter(t, e)
+	return e
+}
+
+func closeAfter(t testing.TB, e *orgstore.Engine) {
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+func fresh(t testing.TB) *orgstore.Engine {
+	t.Helper()
+	return openAt(t, database(t), orgstore.Config{})
+}
