@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -21,6 +22,7 @@ import (
 	"github.com/orgauthz/orgauthz/middleware"
 	"github.com/orgauthz/orgauthz/orgstore"
 	"github.com/orgauthz/orgauthz/orgstore/cached"
+	"github.com/orgauthz/orgauthz/orgstore/postgres"
 	"github.com/orgauthz/orgauthz/orgstore/rediscache"
 	"github.com/orgauthz/orgauthz/orgstore/sqlite"
 	"github.com/orgauthz/orgauthz/policy"
@@ -31,7 +33,7 @@ var embeddedPolicies embed.FS
 
 // options are the command's flags. The zero value serves everything from embedded defaults.
 type options struct {
-	db       string // SQLite file; empty keeps the data in memory
+	db       string // SQLite file, or postgres:// URL; empty keeps the data in memory
 	redis    string // host:port or URL; empty starts an embedded one
 	policies string // directory; empty uses the embedded policies
 	key      string // PEM file of the signing key; empty makes one
@@ -148,14 +150,15 @@ func openPolicies(ctx context.Context, o options) (*policy.Engine, error) {
 	return rules, nil
 }
 
-func openStore(ctx context.Context, db string) (*orgstore.Engine, error) {
-	switch {
-	case db == "":
-		db = ":memory:"
-	case strings.Contains(db, "://"):
-		return nil, fmt.Errorf("-db: %s URLs are not supported: give the path of a SQLite file", db[:strings.Index(db, "://")])
+func openStore(ctx context.Context, db string) (engine *orgstore.Engine, err error) {
+	switch scheme, _, isURL := strings.Cut(db, "://"); {
+	case isURL && (scheme == "postgres" || scheme == "postgresql"):
+		engine, err = postgres.Open(ctx, db, orgstore.Config{})
+	case isURL:
+		return nil, fmt.Errorf("-db: URLs begin with postgres://, not %s://; for SQLite give the path of a file", scheme)
+	default:
+		engine, err = sqlite.Open(ctx, cmp.Or(db, ":memory:"), orgstore.Config{})
 	}
-	engine, err := sqlite.Open(ctx, db, orgstore.Config{})
 	if err != nil {
 		return nil, fmt.Errorf("-db: %w", err)
 	}

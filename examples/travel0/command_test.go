@@ -181,7 +181,11 @@ func TestSIGTERMFinishesRequests(t *testing.T) {
 // TestRestart: a second start on the same file seeds nothing again.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	o := options{db: filepath.Join(t.TempDir(), "travel0.db")}
+	eachDatabase(t, testRestart)
+}
+
+func testRestart(t *testing.T, db string) {
+	o := options{db: db}
 	first := start(t, o)
 	if got := first.as("rocky-admin", "DELETE", jonnos, ""); got.status != 204 {
 		t.Fatalf("removing = %d %s", got.status, got.body)
@@ -200,10 +204,13 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestStartTogether: instances that start at once on a new file seed it once.
+// TestStartTogether: instances that start at once on a new database seed it once.
 func TestStartTogether(t *testing.T) {
 	t.Parallel()
-	db := filepath.Join(t.TempDir(), "travel0.db")
+	eachDatabase(t, testStartTogether)
+}
+
+func testStartTogether(t *testing.T, db string) {
 	instances := make([]*command, 3)
 	for n := range instances {
 		instances[n] = begin(t, "-db", db)
@@ -260,7 +267,8 @@ func TestUnusableFlags(t *testing.T) {
 		{"a database in a missing folder", []string{"-db", filepath.Join(dir, "none", "x.db")}, 1, []string{"-db", filepath.Join(dir, "none")}},
 		{"a database that is none", []string{"-db", write("text.db", strings.Repeat("no database ", 100))}, 1, []string{"-db", "text.db"}},
 		{"a folder for a database", []string{"-db", dir}, 1, []string{"-db", dir}},
-		{"PostgreSQL", []string{"-db", "postgres://127.0.0.1/test"}, 1, []string{"-db", "postgres", "SQLite"}},
+		{"a PostgreSQL that is not there", []string{"-db", "postgres://x:secret@127.0.0.1:1/test"}, 1, []string{"-db", "127.0.0.1:1", "cannot be reached"}},
+		{"another database", []string{"-db", "mysql://127.0.0.1/test"}, 1, []string{"-db", "mysql", "postgres://", "SQLite"}},
 		{"no Redis address", []string{"-redis", "localhost"}, 1, []string{"-redis", "host:port"}},
 		{"no policies", []string{"-policies", filepath.Join(dir, "none")}, 1, []string{"-policies", filepath.Join(dir, "none")}},
 		{"a folder without policies", []string{"-policies", t.TempDir()}, 1, []string{"-policies", ".rego"}},

@@ -115,24 +115,26 @@ func TestRoutes(t *testing.T) {
 		{"once", "granite-admin", "DELETE", granite + "/members/jonno", "", 404, "", "not_found"},
 		{"who is refused at once", "jonno", "GET", granite + "/adventures", "", 403, "", "no_organization_access"},
 	}
-	i := start(t, options{})
-	for _, tt := range tests { // in order: later rows see what earlier ones did
-		t.Run(tt.name, func(t *testing.T) {
-			i := &instance{t: t, app: i.app, url: i.url}
-			got := i.as(tt.user, tt.method, tt.path, tt.body)
-			if got.status != tt.status {
-				t.Fatalf("%s %s = %d %s, want %d", tt.method, tt.path, got.status, got.body, tt.status)
-			}
-			switch {
-			case tt.problem != "":
-				wantProblem(t, got, tt.problem)
-			case tt.want != "":
-				wantJSON(t, got.body, tt.want)
-			case got.body != "":
-				t.Errorf("body %q, want none", got.body)
-			}
-		})
-	}
+	eachDatabase(t, func(t *testing.T, db string) {
+		i := start(t, options{db: db})
+		for _, tt := range tests { // in order: later rows see what earlier ones did
+			t.Run(tt.name, func(t *testing.T) {
+				i := &instance{t: t, app: i.app, url: i.url}
+				got := i.as(tt.user, tt.method, tt.path, tt.body)
+				if got.status != tt.status {
+					t.Fatalf("%s %s = %d %s, want %d", tt.method, tt.path, got.status, got.body, tt.status)
+				}
+				switch {
+				case tt.problem != "":
+					wantProblem(t, got, tt.problem)
+				case tt.want != "":
+					wantJSON(t, got.body, tt.want)
+				case got.body != "":
+					t.Errorf("body %q, want none", got.body)
+				}
+			})
+		}
+	})
 }
 
 // wantProblem asserts the shape of a refusal: its media type, its code, and the challenge that goes with it or not.

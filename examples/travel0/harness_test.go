@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"crypto/ecdsa"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -22,6 +25,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 )
 
@@ -164,6 +168,32 @@ func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// eachDatabase runs f on a SQLite file, and on PostgreSQL where there is one: at ORGAUTHZ_POSTGRES_URL or the usual port.
+func eachDatabase(t *testing.T, f func(t *testing.T, db string)) {
+	t.Run("sqlite", func(t *testing.T) { f(t, filepath.Join(t.TempDir(), "travel0.db")) })
+	t.Run("postgres", func(t *testing.T) {
+		server := cmp.Or(os.Getenv("ORGAUTHZ_POSTGRES_URL"), "postgres://postgres@127.0.0.1:5432/test")
+		conn, err := pgx.Connect(t.Context(), server)
+		if err != nil && os.Getenv("ORGAUTHZ_REQUIRE_SERVICES") != "" {
+			t.Fatalf("PostgreSQL is required here: %v", err)
+		} else if err != nil {
+			t.Skipf("SKIPPED: nothing was tried on PostgreSQL: %v", err)
+		}
+		schema := "travel0_test_" + strings.ToLower(rand.Text())
+		if _, err := conn.Exec(t.Context(), "CREATE SCHEMA "+schema); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			ctx := context.WithoutCancel(t.Context())
+			if _, err := conn.Exec(ctx, "DROP SCHEMA "+schema+" CASCADE"); err != nil {
+				t.Error(err)
+			}
+			_ = conn.Close(ctx)
+		})
+		f(t, server+"?pool_max_conns=4&search_path="+schema)
+	})
 }
 
 // redisServer is a Redis of a test's own that can be stopped and started again at the same address.

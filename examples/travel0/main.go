@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	addr := flags.String("addr", "127.0.0.1:8080", "listen on `host:port`")
 	var o options
-	flags.StringVar(&o.db, "db", "", "keep the data in this SQLite `file` (default: in memory)")
+	flags.StringVar(&o.db, "db", "", "keep the data in this SQLite `file`, or at a postgres:// URL (default: in memory)")
 	flags.StringVar(&o.redis, "redis", "", "share the cache of memberships in this Redis: `host:port` or URL (default: an embedded one)")
 	flags.StringVar(&o.policies, "policies", "", "read the Rego policies from this `directory`, and again when they change (default: embedded)")
 	flags.StringVar(&o.key, "key", "", "sign tokens with the private key in this PEM `file`, PKCS #8, RSA, EC or Ed25519 (default: a fresh key)")

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 )
@@ -81,7 +82,23 @@ var sharing = [][2]string{{adventurezID, rockyID}}
 
 // seed fills a database that was never seeded, in one transaction, and leaves any other as it is. It may run in several
 // instances at once: the first to commit seeds. All of them get the same name for the database, which no other one has.
+//
+// On PostgreSQL, instances that make the tables at the same moment collide in spite of IF NOT EXISTS, and try again.
 func seed(ctx context.Context, engine *orgstore.Engine) (database string, err error) {
+	for range 5 {
+		if database, err = seedOnce(ctx, engine); err == nil {
+			return database, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return "", fmt.Errorf("seeding the database: %w", err)
+}
+
+func seedOnce(ctx context.Context, engine *orgstore.Engine) (database string, err error) {
 	_, err = engine.Transact(ctx, func(ctx context.Context, tx *sql.Tx, e *orgstore.Engine) error {
 		if _, err := tx.ExecContext(ctx, schema); err != nil {
 			return err
@@ -101,10 +118,7 @@ func seed(ctx context.Context, engine *orgstore.Engine) (database string, err er
 		}
 		return seedCatalog(ctx, tx)
 	})
-	if err != nil {
-		return "", fmt.Errorf("seeding the database: %w", err)
-	}
-	return database, nil
+	return database, err
 }
 
 func seedOrganizations(ctx context.Context, e *orgstore.Engine) error {
