@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 )
@@ -114,6 +115,12 @@ func eventsWritten(t *engineTest) {
 	}
 	if e := events[8]; e.After != nil || e.Before == nil || e.Revision != 4 {
 		t.Errorf("removed: %+v", e)
+	}
+
+	// Who acts is stored and shown: it must be fit for both.
+	for _, actor := range []string{"a\x00", "\xff", "a\nb", strings.Repeat("a", 1025)} {
+		_, err = t.Organizations.Suspend(orgstore.WithActor(t.Context(), actor), o.ID)
+		t.invalid(err, "actor", actor)
 	}
 
 	// What changes nothing, and what is refused, writes nothing.

@@ -21,7 +21,7 @@ type connector struct {
 	lockTimeout time.Duration
 }
 
-// open returns a view of the pool that uses at most most of its connections; 0 means all. Closing it closes the pool.
+// view returns a view of the pool that uses at most most of its connections; 0 means all. Closing it closes the pool.
 func view(pool *pgxpool.Pool, most int, lockTimeout time.Duration) *sql.DB {
 	db := sql.OpenDB(&connector{stdlib.GetPoolConnector(pool), pool, lockTimeout})
 	db.SetMaxIdleConns(0) // the pool keeps them
@@ -116,9 +116,11 @@ func (t *tx) Commit() error {
 	})
 	defer stop()
 	err := t.tx.Commit(ctx)
-	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err) {
+	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) {
 		return err
 	}
+	// Only the server's word counts: a connection that ends after the commit was sent is also told as one that pgx calls
+	// safe to use again.
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Severity == "ERROR" {
 		return err
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,7 +28,9 @@ const (
 )
 
 // dialect is the orgstore.Dialect of PostgreSQL.
-type dialect struct{}
+type dialect struct {
+	gated func(orgstore.Scope) bool
+}
 
 var _ orgstore.Dialect = dialect{}
 
@@ -51,7 +56,7 @@ func (dialect) Undecided(err error) bool {
 }
 
 // Lock goes through both lists in one ascending order, with one statement for each stretch of the same kind of lock.
-func (dialect) Lock(ctx context.Context, tx *sql.Tx, write, read []orgstore.Scope) (clock int64, err error) {
+func (d dialect) Lock(ctx context.Context, tx *sql.Tx, write, read []orgstore.Scope) (clock int64, err error) {
 	for len(write)+len(read) > 0 {
 		list, statement := &write, lockToWrite
 		bound := read
@@ -63,7 +68,7 @@ func (dialect) Lock(ctx context.Context, tx *sql.Tx, write, read []orgstore.Scop
 		for n < len(*list) && (len(bound) == 0 || less((*list)[n], bound[0])) {
 			n++
 		}
-		newest, err := lockAll(ctx, tx, statement, (*list)[:n])
+		newest, err := d.lock(ctx, tx, statement, (*list)[:n])
 		if err != nil {
 			return 0, err
 		}
@@ -76,38 +81,68 @@ const (
 	// An update instead of FOR UPDATE does three things at once: it makes missing rows, it locks, and it makes transactions
 	// with REPEATABLE READ that began before fail rather than go on with what they have seen. The value 0 is never read.
 	lockToWrite = `
+		WITH gates AS MATERIALIZED (SELECT pg_advisory_xact_lock(key) IS NULL FROM unnest($4::bigint[]) AS key)
 		INSERT INTO orgauthz_scopes (kind, org, id, revision, position)
 		SELECT s.kind, s.org, s.id, 0, 0
-		FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY AS s (kind, org, id, n) ORDER BY s.n
+		FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY AS s (kind, org, id, n)
+		WHERE (SELECT COUNT(*) FROM gates) >= 0 ORDER BY s.n
 		ON CONFLICT (kind, org, id) DO UPDATE SET revision = orgauthz_scopes.revision
-		RETURNING clock`
+		RETURNING kind, org, id, clock`
 
-	// What has no row has never been there, so that the check fails that wanted to rely on it.
 	lockToRead = `
-		SELECT o.clock
+		WITH gates AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(key) IS NULL FROM unnest($4::bigint[]) AS key)
+		SELECT o.kind, o.org, o.id, o.clock
 		FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY AS s (kind, org, id, n)
 		JOIN orgauthz_scopes o ON o.kind = s.kind AND o.org = s.org AND o.id = s.id
-		ORDER BY s.n FOR SHARE OF o`
+		WHERE (SELECT COUNT(*) FROM gates) >= 0 ORDER BY s.n FOR SHARE OF o`
 )
 
-func lockAll(ctx context.Context, tx *sql.Tx, statement string, scopes []orgstore.Scope) (clock int64, err error) {
+// lock locks scopes, which are in order, and returns their newest clock.
+func (d dialect) lock(ctx context.Context, tx *sql.Tx, statement string, scopes []orgstore.Scope) (clock int64, err error) {
 	kinds, orgs, ids := make([]int16, len(scopes)), make([]string, len(scopes)), make([]string, len(scopes))
+	var gates []int64
 	for i, s := range scopes {
 		kinds[i], orgs[i], ids[i] = int16(s.Kind), s.Org, s.ID
+		if d.gated(s) {
+			gates = append(gates, gate(s))
+		}
 	}
-	rows, err := tx.QueryContext(ctx, statement, kinds, orgs, ids)
+	rows, err := tx.QueryContext(ctx, statement, kinds, orgs, ids, gates)
 	if err != nil {
 		return 0, err
 	}
 	defer rows.Close()
+	missing := scopes
 	for rows.Next() {
+		var got orgstore.Scope
 		var of int64
-		if err := rows.Scan(&of); err != nil {
+		if err := rows.Scan(&got.Kind, &got.Org, &got.ID, &of); err != nil {
 			return 0, err
 		}
 		clock = max(clock, of)
+		missing = slices.DeleteFunc(slices.Clone(missing), func(s orgstore.Scope) bool { return s == got })
 	}
-	return clock, rows.Err()
+	if err := rows.Err(); err != nil || len(missing) == 0 {
+		return clock, err
+	}
+	// What has no row cannot be shared. It is about to be missed, or has been made this very moment.
+	newest, err := d.lock(ctx, tx, lockToWrite, missing)
+	return max(clock, newest), err
+}
+
+// gated reports whether a lock of s has a gate before it: an advisory lock of the same kind, until the end of the transaction.
+// PostgreSQL lets locks that share a row pass those that want it alone, without end while there are enough of them, so that
+// nobody could suspend an organization or take a permission from a role whose members change all the time. Advisory locks
+// come in turn. Memberships and names are not shared, and a user's memberships in one organization change one after the
+// other: they need no gate. The fewer there are, the less can a large transaction fill the server's table of locks.
+func gated(s orgstore.Scope) bool {
+	return s.Kind == orgstore.ScopeOrganization || s.Kind == orgstore.ScopeRole
+}
+
+func gate(s orgstore.Scope) int64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "orgauthz %d %s", s.Kind, s.ID) // a Hash never fails
+	return int64(h.Sum64())
 }
 
 // less is the order in which everybody locks.

@@ -30,14 +30,14 @@ const oldest = 13
 //
 // ctx bounds opening only. The caller closes the Engine. Errors never hold the password of url.
 func Open(ctx context.Context, url string, cfg orgstore.Config) (*orgstore.Engine, error) {
-	e, err := open(ctx, url, cfg)
+	e, err := open(ctx, url, cfg, dialect{gated})
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	return e, nil
 }
 
-func open(ctx context.Context, rawURL string, cfg orgstore.Config) (*orgstore.Engine, error) {
+func open(ctx context.Context, rawURL string, cfg orgstore.Config, d orgstore.Dialect) (*orgstore.Engine, error) {
 	config, err := parse(rawURL)
 	if err := errors.Join(cfg.Validate(), err); err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func open(ctx context.Context, rawURL string, cfg orgstore.Config) (*orgstore.En
 	}
 	lockTimeout := cmp.Or(cfg.LockTimeout, 5*time.Second)
 	write := view(pool, max(1, int(config.MaxConns)/2), lockTimeout)
-	return orgstore.New(write, view(pool, 0, lockTimeout), dialect{}, cfg)
+	return orgstore.New(write, view(pool, 0, lockTimeout), d, cfg)
 }
 
 // parse reads the URL. Nothing of what is wrong with it is repeated that could be a part of the password.
@@ -109,21 +109,37 @@ func leaks(u *url.URL, text string) bool {
 // prepare checks the server and brings the schema up to date.
 func prepare(ctx context.Context, pool *pgxpool.Pool) error {
 	var version int
-	var schema, path sql.NullString
-	err := pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_schema(), current_setting('search_path')`).
-		Scan(&version, &schema, &path)
+	var path string
+	var schema sql.NullString
+	var mayCreate, there bool
+	err := pool.QueryRow(ctx, `
+		SELECT current_setting('server_version_num')::int, current_setting('search_path'), current_schema(),
+			COALESCE(has_schema_privilege(current_schema(), 'CREATE'), false), to_regclass('orgauthz_schema') IS NOT NULL`).
+		Scan(&version, &path, &schema, &mayCreate, &there)
 	if err != nil {
 		return err
 	}
-	if version < oldest*10_000 {
-		return fmt.Errorf("the server is PostgreSQL %d; version %d or a later one is needed", version/10_000, oldest)
+	if err := checkVersion(version); err != nil {
+		return err
 	}
-	if !schema.Valid {
-		return fmt.Errorf("none of the schemas in search_path (%s) exists: create one, or name another in the URL's search_path", path.String)
+	switch {
+	case !schema.Valid:
+		return fmt.Errorf("none of the schemas in search_path (%s) exists: create one, or name another in the URL's search_path", path)
+	case !mayCreate && !there:
+		return fmt.Errorf("the user may not create tables in the schema %s: "+missingRight, schema.String)
 	}
 	db := stdlib.OpenDBFromPool(pool)
 	return errors.Join(migrations.Up(ctx, db, goose.DialectPostgres), db.Close())
 }
+
+func checkVersion(number int) error {
+	if number < oldest*10_000 {
+		return fmt.Errorf("the server is PostgreSQL %d; version %d or a later one is needed", number/10_000, oldest)
+	}
+	return nil
+}
+
+const missingRight = "grant the right to create tables, or open the database once as a user who has it"
 
 // explain says what to do about errors of opening.
 func explain(config *pgxpool.Config, err error) error {
@@ -136,7 +152,7 @@ func explain(config *pgxpool.Config, err error) error {
 		case invalidCatalogName:
 			hint = "there is no such database, create it first: "
 		case insufficientPrivilege:
-			hint = "the user needs the right to create tables in the schema, or somebody who has it must open the database once before: "
+			hint = missingRight + ": "
 		case tooManyConnections:
 			hint = "the server has no connection left, make pool_max_conns smaller or its max_connections larger: "
 		case cannotConnectNow:

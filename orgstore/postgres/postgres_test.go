@@ -44,3 +44,16 @@ func TestResolver(t *testing.T) {
 		})
 	}
 }
+
+func TestRaces(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestRaces(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openAt(t, database(t), cfg) })
+}
+
+func TestNodes(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestNodes(t, func(t testing.TB) (a, b *orgstore.Engine) {
+		address := database(t)
+		return openAt(t, address, orgstore.Config{}), openAt(t, address, orgstore.Config{})
+	})
+}

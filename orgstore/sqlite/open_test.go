@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -305,86 +304,6 @@ func TestInterruptedStatementInTransact(t *testing.T) {
 	}
 	if _, _, err := e.Users.Create(t.Context(), orgstore.User{ID: "u"}); err != nil {
 		t.Errorf("the next mutation: %v", err)
-	}
-}
-
-func TestLimits(t *testing.T) {
-	t.Parallel()
-	e := openFile(t, filepath.Join(t.TempDir(), "orgs.db"), orgstore.Config{Limits: orgstore.Limits{Organizations: 3, Members: 5, Metadata: 1}})
-	reached := func(name string, most int, errs []error) {
-		t.Helper()
-		n := 0
-		for _, err := range errs {
-			if err == nil {
-				n++
-			} else if l, ok := errors.AsType[*orgstore.Limit](err); !ok || l.Name != name || l.Max != most {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		if n != most {
-			t.Errorf("%d %s, the limit is %d", n, name, most)
-		}
-	}
-	together := func(n int, f func(i int) error) []error {
-		errs := make([]error, n)
-		var group sync.WaitGroup
-		for i := range n {
-			group.Go(func() { errs[i] = f(i) })
-		}
-		group.Wait()
-		return errs
-	}
-	ids := make([]string, 8)
-	reached("organizations", 3, together(len(ids), func(i int) error {
-		o, _, err := e.Organizations.Create(t.Context(), orgstore.Organization{Name: fmt.Sprint("o", i)})
-		if err == nil {
-			ids[i] = o.ID
-		}
-		return err
-	}))
-	org := strings.Join(ids, " ")
-	org = strings.Fields(org)[0]
-	for i := range 12 {
-		if _, _, err := e.Users.Create(t.Context(), orgstore.User{ID: fmt.Sprint("u", i)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	errs := together(12, func(i int) error {
-		_, err := e.Members.Add(t.Context(), org, fmt.Sprint("u", i), orgstore.MemberOptions{})
-		return err
-	})
-	reached("members", 5, errs)
-	// Whoever leaves makes room: by removal, and by the end of the user.
-	left := 0
-	for i, err := range errs {
-		if err != nil {
-			continue
-		}
-		if left++; left == 1 {
-			_, err = e.Members.Remove(t.Context(), org, fmt.Sprint("u", i))
-		} else if left == 2 {
-			_, err = e.Users.Delete(t.Context(), fmt.Sprint("u", i))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	room := 0
-	for i, err := range errs {
-		if err != nil {
-			if _, err := e.Members.Add(t.Context(), org, fmt.Sprint("u", i), orgstore.MemberOptions{}); err == nil {
-				room++
-			}
-		}
-	}
-	if room != 2 {
-		t.Errorf("room for %d members, want 2", room)
-	}
-	if _, err := e.Organizations.Delete(t.Context(), org); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := e.Organizations.Create(t.Context(), orgstore.Organization{Name: "room"}); err != nil {
-		t.Errorf("a deleted organization makes room: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/orgauthz/orgauthz/orgstore"
@@ -33,4 +34,19 @@ func TestResolver(t *testing.T) {
 func TestEngine(t *testing.T) {
 	t.Parallel()
 	orgstoretest.TestEngine(t, memory)
+}
+
+func TestRaces(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestRaces(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine {
+		return openFile(t, filepath.Join(t.TempDir(), "orgs.db"), cfg)
+	})
+}
+
+func TestNodes(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestNodes(t, func(t testing.TB) (a, b *orgstore.Engine) {
+		path := filepath.Join(t.TempDir(), "orgs.db")
+		return openFile(t, path, orgstore.Config{}), openFile(t, path, orgstore.Config{})
+	})
 }
