@@ -9,7 +9,7 @@ import (
 
 // Event is the record of one raised scope: who changed what, when, from what to what. Events are only ever added.
 type Event struct {
-	ID           string          // sorts in the order of the changes
+	ID           string          // sorts in the order of the changes, as far as one can have depended on another
 	ChangeID     string          // common to all events of one transaction
 	Type         string          // for example "organization.member.added"
 	Organization string          // id; empty for users and roles
@@ -18,7 +18,7 @@ type Event struct {
 	Actor        string          // from WithActor
 	Before       json.RawMessage // nil for what was not there before
 	After        json.RawMessage // nil for what is not there any more
-	Time         time.Time       // UTC; never before that of an earlier event
+	Time         time.Time       // UTC; never before that of an earlier event in that order
 }
 
 // EventOptions selects a page of events. The zero value is the first 50 of all.
@@ -32,6 +32,9 @@ type EventOptions struct {
 type Events struct{ e *Engine }
 
 // List returns a page of events, oldest first.
+//
+// Transactions that do not depend on each other may commit at the same time on PostgreSQL, so that an event can appear before
+// one that was listed already: who follows what changes asks OnCommit, or compares revisions.
 func (s *Events) List(ctx context.Context, opts EventOptions) (Page[*Event], error) {
 	where := `$1 = ''`
 	if opts.Organization != "" {

@@ -41,7 +41,8 @@ func crowd(b *testing.B, e *orgstore.Engine, org, role string, n int) {
 	}
 }
 
-// BenchmarkResolve resolves random members of organizations of two sizes, on a server of the same machine.
+// BenchmarkResolve resolves random members of organizations of two sizes, on a server of the same machine: about 130 µs in
+// both on 2 shared vCPU, 70 to 100 µs for each of two at the same time.
 func BenchmarkResolve(b *testing.B) {
 	for _, n := range []int{1_000, 100_000} {
 		e := fresh(b)
@@ -72,7 +73,7 @@ func BenchmarkResolve(b *testing.B) {
 }
 
 // BenchmarkMembers is the cost of adding and removing a member, synced to disk, by one caller and by eight in organizations
-// of their own.
+// of their own: 3.7 and 1.3 ms for a pair on 2 shared vCPU.
 func BenchmarkMembers(b *testing.B) {
 	e := openAt(b, database(b, "pool_max_conns", "20"), orgstore.Config{Limits: orgstore.Limits{Members: math.MaxInt}})
 	w := orgstoretest.Seed(b, e)

@@ -225,7 +225,7 @@ func TestServerInRecovery(t *testing.T) {
 // Commits are synced whatever the server's default, or a function of an earlier Transact, says.
 func TestDurability(t *testing.T) {
 	t.Parallel()
-	e := openAt(t, with(t, database(t), "synchronous_commit", "off", "pool_max_conns", "2"), orgstore.Config{})
+	e := openAt(t, with(t, database(t), "synchronous_commit", "off", "pool_max_conns", "2"), orgstore.Config{LockTimeout: 5 * time.Second})
 	for range 2 {
 		_, err := e.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx, _ *orgstore.Engine) error {
 			var commit, timeout string

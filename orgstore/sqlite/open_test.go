@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -19,6 +20,7 @@ import (
 
 func openFile(t testing.TB, path string, cfg orgstore.Config) *orgstore.Engine {
 	t.Helper()
+	cfg.LockTimeout = cmp.Or(cfg.LockTimeout, time.Minute) // what is tested is not how busy the machine is
 	e, err := sqlite.Open(t.Context(), path, cfg)
 	if err != nil {
 		t.Fatal(err)

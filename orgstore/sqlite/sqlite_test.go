@@ -6,21 +6,11 @@ import (
 
 	"github.com/orgauthz/orgauthz/orgstore"
 	"github.com/orgauthz/orgauthz/orgstore/orgstoretest"
-	"github.com/orgauthz/orgauthz/orgstore/sqlite"
 )
 
 func memory(t testing.TB) *orgstore.Engine {
 	t.Helper()
-	e, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return e
+	return openFile(t, ":memory:", orgstore.Config{})
 }
 
 func TestResolver(t *testing.T) {
