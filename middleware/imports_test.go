@@ -74,8 +74,8 @@ var rules = []rule{
 	{pkg: "orgstore", why: rootsApart, only: []string{"golang.org/x/..."}},
 	{pkg: "orgstore/internal/...", may: []string{"orgstore"}, why: backendsApart, never: append([]ban{noJWX, noRedis, noOPA}, drivers...)},
 	{pkg: "orgstore/orgstoretest/...", may: []string{"orgstore"}, why: testHelper, deep: true, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
-	{pkg: "orgstore/sqlite/...", may: []string{"orgstore"}, why: backendsApart, never: []ban{noJWX, noRedis, noOPA}},
-	{pkg: "orgstore/postgres/...", may: []string{"orgstore"}, why: backendsApart, never: []ban{noJWX, noRedis, noOPA}},
+	{pkg: "orgstore/sqlite/...", may: []string{"orgstore"}, why: backendsApart, never: []ban{noJWX, noRedis, noOPA, {"github.com/jackc/...", backendsApart}}},
+	{pkg: "orgstore/postgres/...", may: []string{"orgstore"}, why: backendsApart, never: []ban{noJWX, noRedis, noOPA, {"modernc.org/...", backendsApart}}},
 	{pkg: "orgstore/cached/...", may: []string{"orgstore"}, why: backendsApart, deep: true, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
 	{
 		pkg: "orgstore/rediscache/...", may: []string{"orgstore", "orgstore/cached"}, why: backendsApart, deep: true,
@@ -103,7 +103,7 @@ func TestImportRules(t *testing.T) {
 	pkgs := listPackages(t)
 	for _, root := range []string{
 		"claims", "claims/claimstest", "policy", "middleware",
-		"orgstore", "orgstore/sqlite", "orgstore/cached", "orgstore/rediscache", "orgstore/orgstoretest",
+		"orgstore", "orgstore/sqlite", "orgstore/postgres", "orgstore/cached", "orgstore/rediscache", "orgstore/orgstoretest",
 	} {
 		if _, ok := pkgs[module+root]; !ok {
 			t.Errorf("package %s is not there: the rules would hold of nothing", root)
@@ -135,6 +135,7 @@ func TestImportRulesCanFail(t *testing.T) {
 		{"orgstore imports anything", map[string]string{"orgstore": other}, "orgstore imports example.com/other"},
 		{"orgstore pulls anything in", map[string]string{"orgstore": "golang.org/x/sync/singleflight", "golang.org/x/sync/singleflight": other}, "by way of golang.org/x"},
 		{"a backend imports another", map[string]string{"orgstore/sqlite": module + "orgstore/cached"}, backendsApart},
+		{"a backend imports another's driver", map[string]string{"orgstore/postgres": driver}, backendsApart},
 		{"a cache pulls migrations in", map[string]string{"orgstore/cached": other, other: "github.com/pressly/goose/v3"}, "orgstore/cached pulls in"},
 		{"rediscache imports a driver", map[string]string{"orgstore/rediscache": driver}, "rediscache imports modernc.org/sqlite"},
 		{"middleware imports a backend", map[string]string{"middleware": module + "orgstore/sqlite"}, composesRoots},

@@ -10,6 +10,9 @@
 //		})
 //	}
 //
-// Both open a fresh, empty store for each subtest, and run their subtests in parallel. What open makes is closed by open
+// For backends there are also TestRaces, in which many callers race to break each limit and each unique name, and TestNodes,
+// in which two engines change one database at the same time.
+//
+// All open a fresh, empty store for each subtest, and run their subtests in parallel. What open makes is closed by open
 // itself, with t.Cleanup.
 package orgstoretest
