@@ -2,6 +2,7 @@ package cached_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 	"github.com/orgauthz/orgauthz/orgstore/cached"
@@ -11,11 +12,11 @@ import (
 
 func open(t testing.TB) (*orgstore.Engine, *cached.Store) {
 	t.Helper()
-	engine, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{})
+	engine, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{LoadTimeout: time.Minute, LockTimeout: time.Minute}) // busy machines are not the matter
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := cached.New(engine, cached.Config{})
+	store, err := cached.New(engine, cached.Config{LoadTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"testing"
+	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 	"github.com/orgauthz/orgauthz/orgstore/cached"
@@ -26,7 +27,7 @@ func TestResolver(t *testing.T) {
 		},
 		"cached": func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) {
 			e := fresh(t)
-			store, err := cached.New(e, cached.Config{})
+			store, err := cached.New(e, cached.Config{LoadTimeout: time.Minute})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -151,7 +151,7 @@ type quiet struct{ orgstore.Resolver }
 
 func newEngine(t testing.TB) *orgstore.Engine {
 	t.Helper()
-	e, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{})
+	e, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{LoadTimeout: time.Minute, LockTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
