@@ -31,6 +31,50 @@ type Limits struct {
 	RolesPerMember     int // roles that one member holds in one organization, default 50 (rule ROL-2)
 	PermissionsPerRole int // default 1,000
 	Metadata           int // pairs of one organization's or one member's metadata, default 25 (rules ORG-3, MEM-4)
+
+	Connections         int // connections enabled for one organization, default 10
+	DiscoveryDomains    int // of one organization, default 100
+	OrganizationRoles   int // roles that one organization owns, default 350
+	RolesPerGroup       int // roles that one group holds in one organization, default 10
+	RolesPerTeam        int // roles that one team holds, default 50
+	Teams               int // of one organization, default 1,000
+	TeamsPerMember      int // that one member is directly in, default 50
+	Contracts           int // that admit members into one organization, default 100
+	OrganizationGrants  int // client grants associated with one organization, default 100
+	OrganizationClients int // applications associated with one organization, default 100
+	APIKeys             int // live keys of one organization, default 100
+	Invitations         int // pending ones of one organization, default 10,000
+	Requests            int // pending ones of one organization, default 10,000
+}
+
+// limit is one field of Limits and its default.
+type limit struct {
+	name  string
+	value *int
+	usual int
+}
+
+func (l *Limits) all() []limit {
+	return []limit{
+		{"Organizations", &l.Organizations, 100_000},
+		{"Members", &l.Members, 100_000},
+		{"RolesPerMember", &l.RolesPerMember, 50},
+		{"PermissionsPerRole", &l.PermissionsPerRole, 1_000},
+		{"Metadata", &l.Metadata, 25},
+		{"Connections", &l.Connections, 10},
+		{"DiscoveryDomains", &l.DiscoveryDomains, 100},
+		{"OrganizationRoles", &l.OrganizationRoles, 350},
+		{"RolesPerGroup", &l.RolesPerGroup, 10},
+		{"RolesPerTeam", &l.RolesPerTeam, 50},
+		{"Teams", &l.Teams, 1_000},
+		{"TeamsPerMember", &l.TeamsPerMember, 50},
+		{"Contracts", &l.Contracts, 100},
+		{"OrganizationGrants", &l.OrganizationGrants, 100},
+		{"OrganizationClients", &l.OrganizationClients, 100},
+		{"APIKeys", &l.APIKeys, 100},
+		{"Invitations", &l.Invitations, 10_000},
+		{"Requests", &l.Requests, 10_000},
+	}
 }
 
 // Validate returns all that is wrong with c, or nil. Backends call it before they touch anything.
@@ -41,11 +85,9 @@ func (c Config) Validate() error {
 			problems = append(problems, fmt.Errorf("orgstore: Config.%s is negative; leave it 0 for the default", name))
 		}
 	}
-	atLeastZero("Limits.Organizations", int64(c.Limits.Organizations))
-	atLeastZero("Limits.Members", int64(c.Limits.Members))
-	atLeastZero("Limits.RolesPerMember", int64(c.Limits.RolesPerMember))
-	atLeastZero("Limits.PermissionsPerRole", int64(c.Limits.PermissionsPerRole))
-	atLeastZero("Limits.Metadata", int64(c.Limits.Metadata))
+	for _, l := range c.Limits.all() {
+		atLeastZero("Limits."+l.name, int64(*l.value))
+	}
 	atLeastZero("LoadTimeout", int64(c.LoadTimeout))
 	atLeastZero("LockTimeout", int64(c.LockTimeout))
 	atLeastZero("CommitTimeout", int64(c.CommitTimeout))
@@ -53,11 +95,9 @@ func (c Config) Validate() error {
 }
 
 func (c Config) withDefaults() Config {
-	c.Limits.Organizations = cmp.Or(c.Limits.Organizations, 100_000)
-	c.Limits.Members = cmp.Or(c.Limits.Members, 100_000)
-	c.Limits.RolesPerMember = cmp.Or(c.Limits.RolesPerMember, 50)
-	c.Limits.PermissionsPerRole = cmp.Or(c.Limits.PermissionsPerRole, 1_000)
-	c.Limits.Metadata = cmp.Or(c.Limits.Metadata, 25)
+	for _, l := range c.Limits.all() {
+		*l.value = cmp.Or(*l.value, l.usual)
+	}
 	c.LoadTimeout = cmp.Or(c.LoadTimeout, 500*time.Millisecond)
 	c.LockTimeout = cmp.Or(c.LockTimeout, 5*time.Second)
 	c.CommitTimeout = cmp.Or(c.CommitTimeout, time.Second)

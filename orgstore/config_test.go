@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -16,8 +17,10 @@ func TestConfigDefaults(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
-	if c.Limits != (Limits{100_000, 100_000, 50, 1_000, 25}) {
-		t.Errorf("limits: %+v", c.Limits)
+	if l := c.Limits; l.Organizations != 100_000 || l.Members != 100_000 || l.RolesPerMember != 50 || l.PermissionsPerRole != 1_000 ||
+		l.Metadata != 25 || l.Connections != 10 || l.DiscoveryDomains != 100 || l.OrganizationRoles != 350 || l.RolesPerGroup != 10 ||
+		l.OrganizationGrants != 100 {
+		t.Errorf("limits: %+v", l)
 	}
 	if c.LoadTimeout != 500*time.Millisecond || c.LockTimeout != 5*time.Second || c.CommitTimeout != time.Second || c.Clock == nil || c.Logger == nil {
 		t.Errorf("config: %+v", c)
@@ -30,13 +33,15 @@ func TestConfigDefaults(t *testing.T) {
 
 func TestConfigProblems(t *testing.T) {
 	t.Parallel()
-	err := Config{
-		Limits:      Limits{-1, -1, -1, -1, -1},
-		LoadTimeout: -1, LockTimeout: -1, CommitTimeout: -1,
-	}.Validate()
-	for _, name := range []string{
-		"Organizations", "Members", "RolesPerMember", "PermissionsPerRole", "Metadata", "LoadTimeout", "LockTimeout", "CommitTimeout",
-	} {
+	c := Config{LoadTimeout: -1, LockTimeout: -1, CommitTimeout: -1}
+	names := []string{"LoadTimeout", "LockTimeout", "CommitTimeout"}
+	fields := reflect.ValueOf(&c.Limits).Elem()
+	for i := range fields.NumField() {
+		fields.Field(i).SetInt(-1)
+		names = append(names, fields.Type().Field(i).Name)
+	}
+	err := c.Validate()
+	for _, name := range names {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not name %s: %v", name, err)
 		}
@@ -77,14 +82,14 @@ func TestFailure(t *testing.T) {
 func TestErrorTexts(t *testing.T) {
 	t.Parallel()
 	for want, err := range map[string]error{
-		"orgstore: no such member":                                    &NotFound{"member"},
-		"orgstore: organization name is already taken":                &Conflict{"organization", "name"},
-		"orgstore: name must be short (ORG-1)":                        &Invalid{"name", "ORG-1", "must be short"},
-		"orgstore: After must be a cursor":                            &Invalid{"After", "", "must be a cursor"},
-		"orgstore: more roles per member than the limit of 50":        &Limit{"roles per member", 50},
-		"orgstore: store unavailable: disk full":                      &unavailable{errors.New("disk full")},
-		"standing suspended, kind membership, kind scope(9), unknown": fmt.Errorf("standing %v, kind %v, kind %v, %v", StandingSuspended, ScopeMembership, ScopeKind(9), StandingUnknown),
-		"member not_member blocked no_organization organization role": fmt.Errorf("%v %v %v %v %v %v", StandingMember, StandingNotMember, StandingBlocked, StandingNoOrganization, ScopeOrganization, ScopeRole),
+		"orgstore: no such member":                                     &NotFound{"member"},
+		"orgstore: organization name is already taken":                 &Conflict{"organization", "name"},
+		"orgstore: name must be short (ORG-1)":                         &Invalid{"name", "ORG-1", "must be short"},
+		"orgstore: After must be a cursor":                             &Invalid{"After", "", "must be a cursor"},
+		"orgstore: more roles per member than the limit of 50":         &Limit{"roles per member", 50},
+		"orgstore: store unavailable: disk full":                       &unavailable{errors.New("disk full")},
+		"standing suspended, kind membership, kind scope(99), unknown": fmt.Errorf("standing %v, kind %v, kind %v, %v", StandingSuspended, ScopeMembership, ScopeKind(99), StandingUnknown),
+		"member not_member blocked no_organization organization role":  fmt.Errorf("%v %v %v %v %v %v", StandingMember, StandingNotMember, StandingBlocked, StandingNoOrganization, ScopeOrganization, ScopeRole),
 		"user name": fmt.Errorf("%v %v", ScopeUser, ScopeName),
 	} {
 		if err.Error() != want {

@@ -21,8 +21,28 @@ type Engine struct {
 	Members       *Members
 	Events        *Events
 
+	// The directory.
+	Tenant       *Tenant
+	Connections  *Connections
+	Clients      *Clients
+	APIs         *APIs
+	ClientGrants *ClientGrants
+
+	// What organizations have.
+	EnabledConnections *EnabledConnections
+	DiscoveryDomains   *DiscoveryDomains
+	Templates          *Templates
+	Invitations        *Invitations
+	Requests           *Requests
+	Teams              *Teams
+	Groups             *Groups
+	Contracts          *Contracts
+	APIKeys            *APIKeys
+	Sessions           *Sessions
+
 	*core
 	tx *transaction // nil, except in the Engine that Transact hands to its function
+	as *actor       // nil, except in the Engine that As returns
 }
 
 // core is what an Engine shares with the Engines that Transact derives from it.
@@ -78,6 +98,21 @@ func (c *core) engine(tx *transaction) *Engine {
 	e.Roles = &Roles{e}
 	e.Members = &Members{e}
 	e.Events = &Events{e}
+	e.Tenant = &Tenant{e}
+	e.Connections = &Connections{e}
+	e.Clients = &Clients{e}
+	e.APIs = &APIs{e}
+	e.ClientGrants = &ClientGrants{e}
+	e.EnabledConnections = &EnabledConnections{e}
+	e.DiscoveryDomains = &DiscoveryDomains{e}
+	e.Templates = &Templates{e}
+	e.Invitations = &Invitations{e}
+	e.Requests = &Requests{e}
+	e.Teams = &Teams{e}
+	e.Groups = &Groups{e}
+	e.Contracts = &Contracts{e}
+	e.APIKeys = &APIKeys{e}
+	e.Sessions = &Sessions{e}
 	return e
 }
 

@@ -40,7 +40,7 @@ func (s *Events) List(ctx context.Context, opts EventOptions) (Page[*Event], err
 	if opts.Organization != "" {
 		where = `org = $1`
 	}
-	limit, _, err := ListOptions{Limit: opts.Limit}.cursor("events")
+	limit, err := ListOptions{Limit: opts.Limit}.limit()
 	if err == nil && !printable(opts.After+opts.Organization) {
 		err = &Invalid{"After", "", "must be the Next of a page of events, or the id of an event"}
 	}

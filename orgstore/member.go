@@ -328,18 +328,32 @@ func (s *Members) Get(ctx context.Context, org, user string) (*Member, error) {
 	return read(ctx, s.e, func(q queryer) (*Member, error) { return member(ctx, q, org, user) })
 }
 
+var memberList = listing[*Member]{
+	name: "members",
+	query: `SELECT m.* FROM orgauthz_members m JOIN orgauthz_organizations o ON o.id = m.org_id AND o.deleted_at IS NULL
+		WHERE m.org_id = $1`,
+	id:  "m.user_id",
+	key: byID(func(m *Member) string { return m.User }),
+}
+
 // List returns a page of an organization's members with their roles, in one query. Errors: NotFound (organization).
 func (s *Members) List(ctx context.Context, org string, opts ListOptions) (Page[*Member], error) {
-	limit, after, err := opts.cursor("members")
+	l := memberList
+	l.args = []any{org}
+	text, args, limit, err := l.page(opts)
 	if err != nil {
 		return Page[*Member]{}, err
 	}
-	return read(ctx, s.e, func(q queryer) (Page[*Member], error) {
-		all, err := members(ctx, q, `m.org_id = $1 AND m.user_id > $2`, org, after, limit+1)
-		if err == nil && len(all) == 0 {
+	if !validID("org_", org) {
+		return Page[*Member]{}, &NotFound{"organization"}
+	}
+	return read(ctx, s.e, func(q queryer) (page Page[*Member], err error) {
+		page.Items, err = members(ctx, q, text, args)
+		if err == nil && len(page.Items) == 0 {
 			_, err = organization(ctx, q, org)
 		}
-		return page("members", limit, all, func(m *Member) string { return m.User }), err
+		l.cut(&page, limit, opts)
+		return page, err
 	})
 }
 
@@ -347,7 +361,7 @@ func member(ctx context.Context, q queryer, org, user string) (*Member, error) {
 	if !validID("org_", org) || !validUserID(user) {
 		return nil, &NotFound{"member"}
 	}
-	found, err := members(ctx, q, `m.org_id = $1 AND m.user_id = $2`, org, user, 1)
+	found, err := members(ctx, q, memberList.query+` AND m.user_id = $2`, []any{org, user})
 	if err == nil && len(found) == 0 {
 		err = &NotFound{"member"}
 	}
@@ -357,20 +371,19 @@ func member(ctx context.Context, q queryer, org, user string) (*Member, error) {
 	return found[0], nil
 }
 
-// members reads members with their roles. where has the parameters $1 and $2.
-func members(ctx context.Context, q queryer, where, org, user string, limit int) ([]*Member, error) {
+// members reads members with their roles. rows is a query of rows of orgauthz_members.
+func members(ctx context.Context, q queryer, rows string, args []any) ([]*Member, error) {
 	var found []*Member
 	// Each row is a member and one of its roles, if it has any.
 	_, err := collect(ctx, q, `
 		SELECT m.org_id, m.user_id, u.email, u.name, u.blocked, m.kind, m.metadata, m.joined_by, m.created_at, m.updated_at,
 			COALESCE(r.id, ''), COALESCE(r.name, '')
-		FROM (SELECT m.* FROM orgauthz_members m JOIN orgauthz_organizations o ON o.id = m.org_id AND o.deleted_at IS NULL
-			WHERE `+where+` ORDER BY m.user_id LIMIT $3) m
+		FROM (`+rows+`) m
 		JOIN orgauthz_users u ON u.id = m.user_id
 		LEFT JOIN orgauthz_member_roles mr ON mr.org_id = m.org_id AND mr.user_id = m.user_id
 		LEFT JOIN orgauthz_roles r ON r.id = mr.role_id AND r.deleted_at IS NULL
 		ORDER BY m.user_id, r.name`,
-		[]any{org, user, limit},
+		args,
 		func(row scanner) (struct{}, error) {
 			var m Member
 			var r MemberRole

@@ -167,12 +167,23 @@ func (s *Organizations) GetByName(ctx context.Context, name string) (*Organizati
 	})
 }
 
-// List returns a page of the organizations.
+var organizationList = listing[*Organization]{
+	name:  "organizations",
+	query: `SELECT ` + organizationColumns + ` FROM orgauthz_organizations WHERE deleted_at IS NULL`,
+	id:    "id",
+	sorts: map[Sort]string{SortName: "name", SortCreated: "created_at"},
+	scan:  scanOrganization,
+	key: func(o *Organization, by Sort) (any, string) {
+		if by == SortName {
+			return o.Name, o.ID
+		}
+		return o.CreatedAt.UnixMicro(), o.ID
+	},
+}
+
+// List returns a page of the organizations, by id, name or created_at.
 func (s *Organizations) List(ctx context.Context, opts ListOptions) (Page[*Organization], error) {
-	return list(ctx, s.e, "organizations", opts, `
-		SELECT `+organizationColumns+` FROM orgauthz_organizations
-		WHERE deleted_at IS NULL AND id > $1 ORDER BY id LIMIT $2`, nil,
-		scanOrganization, func(o *Organization) string { return o.ID })
+	return organizationList.read(ctx, s.e, opts)
 }
 
 // Update changes what u names. A rename frees the old name at once (rule ORG-2).

@@ -3,63 +3,205 @@ package orgstore
 import (
 	"context"
 	"encoding/base64"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// ListOptions selects a page of a list. The zero value is its first page of 50.
+// ListOptions selects a page of a list. The zero value is its first page of 50, in byte order of the id.
 type ListOptions struct {
-	Limit int    // items on the page, 1 to 1,000; 0 means 50
-	After string // Next of the page before; empty means from the beginning
+	Limit      int    // items on the page, 1 to 1,000; 0 means 50
+	After      string // Next of the page before, with the same Sort and Descending; empty means from the beginning
+	Sort       Sort   // SortID when empty; which others there are, each list says
+	Descending bool   // the greatest first
+
+	// Offset skips so many items, for interfaces that count pages. Offset and Limit together reach 1,000 items, as in Auth0's
+	// Management API; After reaches all of them, at the same cost for each page.
+	Offset int
+	Total  bool // count all items of the list, whatever the page; that takes the longer the more there are
 }
 
-// Page is one page of a list. Lists are in byte order of the id, so that pages stay right while items come and go: what
-// is there all the time is on exactly one of them.
+// Sort is the order of a list. Items that are equal in it are in byte order of the id.
+type Sort string
+
+// The orders of lists. Texts are compared byte by byte.
+const (
+	SortID      Sort = "id"
+	SortName    Sort = "name"
+	SortCreated Sort = "created_at"
+)
+
+// Page is one page of a list. Pages stay right while items come and go: what is there all the time, with the same place in
+// the order, is on exactly one of them.
 type Page[T any] struct {
 	Items []T
 	Next  string // After of the next page; empty when this is the last one
+	Total int    // only if ListOptions.Total asked for it, and at the moment of this page
 }
 
-// cursor returns the limit and the key that opts asks for. list keeps the cursors of one list from being used on another.
-func (opts ListOptions) cursor(list string) (limit int, after string, err error) {
-	switch {
-	case opts.Limit < 0 || opts.Limit > 1000:
-		return 0, "", &Invalid{"Limit", "", "must be 1 to 1,000, or 0 for 50"}
-	case opts.Limit == 0:
-		opts.Limit = 50
-	}
-	if opts.After == "" {
-		return opts.Limit, "", nil
-	}
-	data, err := base64.RawURLEncoding.DecodeString(opts.After)
-	key, ok := strings.CutPrefix(string(data), list+":")
-	if err != nil || !ok || !utf8.ValidString(key) || strings.ContainsRune(key, 0) {
-		return 0, "", &Invalid{"After", "", "must be the Next of a page of the same list"}
-	}
-	return opts.Limit, key, nil
+// window is how far Offset and Limit reach together.
+const window = 1000
+
+// listing is a list that pages are read from.
+type listing[T any] struct {
+	name  string // names the list in cursors, so that the cursor of one is refused by another
+	query string // SELECT … FROM … WHERE …, with all conditions and without an order
+	args  []any  // of query
+	id    string // the column that is different for each row, and ends every order
+	sorts map[Sort]string
+	scan  func(scanner) (T, error)
+	key   func(item T, by Sort) (value any, id string) // of the columns of by and id; value is a string or an int64, and does not matter for SortID
 }
 
-// page returns the page of items, which were read with one more than limit.
-func page[T any](list string, limit int, items []T, key func(T) string) Page[T] {
-	if len(items) <= limit {
-		return Page[T]{Items: items}
-	}
-	items = items[:limit]
-	return Page[T]{items, base64.RawURLEncoding.EncodeToString([]byte(list + ":" + key(items[limit-1])))}
-}
-
-// list reads a page. The last two parameters of query are the key to read after and the number of rows to read.
-func list[T any](ctx context.Context, e *Engine, name string, opts ListOptions, query string, args []any,
-	scan func(scanner) (T, error), key func(T) string,
-) (Page[T], error) {
-	limit, after, err := opts.cursor(name)
+// read returns the page that opts selects.
+func (l listing[T]) read(ctx context.Context, e *Engine, opts ListOptions) (Page[T], error) {
+	text, args, limit, err := l.page(opts)
 	if err != nil {
 		return Page[T]{}, err
 	}
-	return read(ctx, e, func(q queryer) (Page[T], error) {
-		items, err := collect(ctx, q, query, append(args, after, limit+1), scan)
-		return page(name, limit, items, key), err
+	return read(ctx, e, func(q queryer) (page Page[T], err error) {
+		if page.Items, err = collect(ctx, q, text, args, l.scan); err != nil {
+			return page, err
+		}
+		if opts.Total {
+			err = q.QueryRowContext(ctx, `SELECT COUNT(*) FROM (`+l.query+`) listed`, l.args...).Scan(&page.Total)
+		}
+		l.cut(&page, limit, opts)
+		return page, err
 	})
+}
+
+// page returns the statement that reads one item more than the page has.
+func (l listing[T]) page(opts ListOptions) (text string, args []any, limit int, err error) {
+	if limit, err = opts.limit(); err != nil {
+		return "", nil, 0, err
+	}
+	by := opts.by()
+	column, sorted := l.sorts[by]
+	if by != SortID && !sorted {
+		return "", nil, 0, &Invalid{"Sort", "", "must be an order that this list has: " + l.orders()}
+	}
+	args = append(args, l.args...)
+	parameter := func(value any) string {
+		args = append(args, value)
+		return "$" + strconv.Itoa(len(args))
+	}
+	text = l.query
+	than, direction := " > ", ""
+	if opts.Descending {
+		than, direction = " < ", " DESC"
+	}
+	if opts.After != "" {
+		value, id, err := l.position(opts)
+		switch {
+		case err != nil:
+			return "", nil, 0, err
+		case sorted:
+			text += " AND (" + column + ", " + l.id + ")" + than + "(" + parameter(value) + ", " + parameter(id) + ")"
+		default:
+			text += " AND " + l.id + than + parameter(id)
+		}
+	}
+	text += " ORDER BY "
+	if sorted {
+		text += column + direction + ", "
+	}
+	text += l.id + direction + " LIMIT " + parameter(limit+1)
+	if opts.Offset > 0 {
+		text += " OFFSET " + parameter(opts.Offset)
+	}
+	return text, args, limit, nil
+}
+
+// cut makes a page of the items that were read with one more than limit.
+func (l listing[T]) cut(page *Page[T], limit int, opts ListOptions) {
+	if len(page.Items) <= limit {
+		return
+	}
+	page.Items = page.Items[:limit]
+	value, id := l.key(page.Items[limit-1], opts.by())
+	text := ""
+	if opts.by() == SortID {
+		value = nil
+	}
+	switch v := value.(type) {
+	case string:
+		text = "s" + v
+	case int64:
+		text = "n" + strconv.FormatInt(v, 10)
+	}
+	page.Next = base64.RawURLEncoding.EncodeToString([]byte(l.prefix(opts) + text + "\x00" + id))
+}
+
+// prefix begins the cursors of a list in one order.
+func (l listing[T]) prefix(opts ListOptions) string {
+	return l.name + " " + string(opts.by()) + " " + strconv.FormatBool(opts.Descending) + ":"
+}
+
+// position returns what the cursor of opts says of the last item of the page before.
+func (l listing[T]) position(opts ListOptions) (value any, id string, err error) {
+	data, err := base64.RawURLEncoding.DecodeString(opts.After)
+	rest, ok := strings.CutPrefix(string(data), l.prefix(opts))
+	text, id, cut := strings.Cut(rest, "\x00")
+	if err != nil || !ok || !cut || !utf8.ValidString(rest) || strings.ContainsRune(id, 0) {
+		return nil, "", errCursor
+	}
+	switch {
+	case opts.by() == SortID:
+		ok = text == ""
+	case strings.HasPrefix(text, "s"):
+		value = text[1:]
+	case strings.HasPrefix(text, "n"):
+		value, err = strconv.ParseInt(text[1:], 10, 64)
+	default:
+		ok = false
+	}
+	if err != nil || !ok {
+		return nil, "", errCursor
+	}
+	return value, id, nil
+}
+
+var errCursor = &Invalid{"After", "", "must be the Next of a page of the same list in the same order"}
+
+func (l listing[T]) orders() string {
+	orders := string(SortID)
+	for _, by := range []Sort{SortName, SortCreated} {
+		if l.sorts[by] != "" {
+			orders += ", " + string(by)
+		}
+	}
+	return orders
+}
+
+func (opts ListOptions) by() Sort {
+	if opts.Sort == "" {
+		return SortID
+	}
+	return opts.Sort
+}
+
+// limit returns the number of items that opts asks for.
+func (opts ListOptions) limit() (int, error) {
+	limit := opts.Limit
+	switch {
+	case limit < 0 || limit > 1000:
+		return 0, &Invalid{"Limit", "", "must be 1 to 1,000, or 0 for 50"}
+	case limit == 0:
+		limit = 50
+	}
+	switch {
+	case opts.Offset < 0 || opts.Offset > 0 && opts.Offset+limit > window:
+		return 0, &Invalid{"Offset", "", "must be at least 0 and reach, with Limit, at most 1,000 items: use After"}
+	case opts.Offset > 0 && opts.After != "":
+		return 0, &Invalid{"Offset", "", "must be 0 where After says where to go on"}
+	}
+	return limit, nil
+}
+
+// byID is the key of a listing that is sorted by id alone.
+func byID[T any](id func(T) string) func(T, Sort) (any, string) {
+	return func(item T, _ Sort) (any, string) { return nil, id(item) }
 }
 
 // collect reads all rows of a query.

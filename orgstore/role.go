@@ -137,11 +137,23 @@ func (s *Roles) GetByName(ctx context.Context, name string) (*Role, error) {
 	return read(ctx, s.e, func(q queryer) (*Role, error) { return roleByName(ctx, q, name) })
 }
 
-// List returns a page of the roles.
+var roleList = listing[*Role]{
+	name:  "roles",
+	query: `SELECT ` + roleColumns + ` FROM orgauthz_roles WHERE deleted_at IS NULL`,
+	id:    "id",
+	sorts: map[Sort]string{SortName: "name", SortCreated: "created_at"},
+	scan:  scanRole,
+	key: func(r *Role, by Sort) (any, string) {
+		if by == SortName {
+			return r.Name, r.ID
+		}
+		return r.CreatedAt.UnixMicro(), r.ID
+	},
+}
+
+// List returns a page of the roles, by id, name or created_at.
 func (s *Roles) List(ctx context.Context, opts ListOptions) (Page[*Role], error) {
-	return list(ctx, s.e, "roles", opts, `
-		SELECT `+roleColumns+` FROM orgauthz_roles WHERE deleted_at IS NULL AND id > $1 ORDER BY id LIMIT $2`, nil,
-		scanRole, func(r *Role) string { return r.ID })
+	return roleList.read(ctx, s.e, opts)
 }
 
 // Update changes what u names, for everyone who holds the role. Errors: NotFound, Invalid, Conflict (name taken), Limit

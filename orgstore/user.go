@@ -73,7 +73,7 @@ func (s *Users) Create(ctx context.Context, u User) (*User, Result, error) {
 		}
 		u.UpdatedAt = u.CreatedAt
 		if _, err := tx.sql.ExecContext(ctx, `
-			INSERT INTO orgauthz_users (id, email, name, blocked, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)`,
+			INSERT INTO orgauthz_users (id, kind, email, name, blocked, created_at, updated_at) VALUES ($1, 'user', $2, $3, $4, $5, $5)`,
 			u.ID, u.Email, u.Name, flag(u.Blocked), u.CreatedAt.UnixMicro()); err != nil {
 			return err
 		}
@@ -98,10 +98,23 @@ func (s *Users) Get(ctx context.Context, id string) (*User, error) {
 	return read(ctx, s.e, func(q queryer) (*User, error) { return user(ctx, q, id) })
 }
 
-// List returns a page of the users.
+var userList = listing[*User]{
+	name:  "users",
+	query: `SELECT ` + userColumns + ` FROM orgauthz_users WHERE kind = 'user'`,
+	id:    "id",
+	sorts: map[Sort]string{SortName: "name", SortCreated: "created_at"},
+	scan:  scanUser,
+	key: func(u *User, by Sort) (any, string) {
+		if by == SortName {
+			return u.Name, u.ID
+		}
+		return u.CreatedAt.UnixMicro(), u.ID
+	},
+}
+
+// List returns a page of the users, by id, name or created_at.
 func (s *Users) List(ctx context.Context, opts ListOptions) (Page[*User], error) {
-	return list(ctx, s.e, "users", opts, `SELECT `+userColumns+` FROM orgauthz_users WHERE id > $1 ORDER BY id LIMIT $2`, nil,
-		scanUser, func(u *User) string { return u.ID })
+	return userList.read(ctx, s.e, opts)
 }
 
 // Update changes what u names. Errors: NotFound, Invalid.

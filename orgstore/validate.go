@@ -96,22 +96,21 @@ func validUserID(id string) bool { return id != "" && len(id) <= maxUserID && pr
 // validActor reports whether actor can be named in an event.
 func validActor(actor string) bool { return actor == "" || validUserID(actor) }
 
-// valid reports whether there can be such a thing. What cannot exist need not be locked, and may hold what a database refuses.
-func (s Scope) valid() bool {
-	switch s.Kind {
-	case ScopeOrganization:
-		return validID("org_", s.ID)
-	case ScopeMembership:
-		return validID("org_", s.Org) && validUserID(s.ID)
-	case ScopeUser:
-		return validUserID(s.ID)
-	case ScopeRole:
-		return validID("rol_", s.ID)
-	case ScopeName:
-		return validName(s.ID)
-	}
-	return false
+// validClientID reports whether id can be the id of an application. Given ids are the identity provider's, so that only their
+// form is bounded.
+func validClientID(id string) bool {
+	return id != "" && len(id) <= 64 && !strings.ContainsFunc(id, func(r rune) bool {
+		return r > 'z' || !isLower(byte(r)) && !isDigit(byte(r)) && (r < 'A' || r > 'Z') && r != '-' && r != '_'
+	})
 }
+
+// validAPI reports whether identifier can be the identifier of an API, which is the audience of its tokens (RFC 9068 section 3).
+func validAPI(identifier string) bool {
+	return identifier != "" && len(identifier) <= 600 && !strings.ContainsFunc(identifier, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// validTemplateID reports whether id can name a template: its owner's id (none for the tenant's), a slash and its kind.
+func validTemplateID(id string) bool { return id != "" && len(id) <= 128 && printable(id) }
 
 // checkText checks a text that people read.
 func checkText(field, rule, s string, most int) error {

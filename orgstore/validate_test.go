@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -48,28 +49,56 @@ func FuzzReference(f *testing.F) {
 }
 
 func FuzzCursor(f *testing.F) {
-	for _, seed := range []string{"", "x", "%%%", base64.RawURLEncoding.EncodeToString([]byte("users:auth0|emilio")), base64.RawURLEncoding.EncodeToString([]byte("users:\x00"))} {
-		f.Add(seed)
+	for _, seed := range []string{
+		"", "x", "%%%", "users id false:\x00auth0|emilio", "users name false:sEmilio\x00auth0|emilio", "users created_at true:n17\x00x",
+		"users created_at true:n\x00x", "users name false:\x00x", "users id false:sx\x00x", "users id false:\x00\x00",
+	} {
+		f.Add(base64.RawURLEncoding.EncodeToString([]byte(seed)))
 	}
 	f.Fuzz(func(t *testing.T, after string) {
-		limit, key, err := ListOptions{After: after}.cursor("users")
-		if err != nil {
-			if !errors.Is(err, ErrInvalid) || len(after) > 8 && strings.Contains(err.Error(), after) {
-				t.Errorf("error: %v", err)
-			}
-			return
+		for by := range userList.sorts {
+			checkCursor(t, ListOptions{After: after, Sort: by, Descending: by == SortCreated})
 		}
-		if limit != 50 || !utf8.ValidString(key) || strings.ContainsRune(key, 0) {
-			t.Errorf("cursor %q gives %d, %q", after, limit, key)
-		}
-		next := page("users", 1, []string{key, "more"}, func(s string) string { return s }).Next
-		if _, again, err := (ListOptions{After: next}).cursor("users"); err != nil || again != key {
-			t.Errorf("key %q comes back as %q, %v", key, again, err)
-		}
-		if _, _, err := (ListOptions{After: next}).cursor("roles"); err == nil {
-			t.Error("a cursor of another list is accepted")
-		}
+		checkCursor(t, ListOptions{After: after})
 	})
+}
+
+func checkCursor(t *testing.T, opts ListOptions) {
+	_, args, limit, err := userList.page(opts)
+	if err != nil {
+		if !errors.Is(err, ErrInvalid) || len(opts.After) > 8 && strings.Contains(err.Error(), opts.After) {
+			t.Errorf("error: %v", err)
+		}
+		return
+	}
+	if opts.After == "" {
+		return
+	}
+	id, _ := args[len(args)-2].(string)
+	if limit != 50 || !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
+		t.Errorf("cursor %q gives %d, %q", opts.After, limit, id)
+	}
+	l := userList
+	l.key = func(*User, Sort) (any, string) { // as the last item of a page
+		if len(args) == 2 {
+			return nil, id
+		}
+		return args[0], id
+	}
+	page := Page[*User]{Items: make([]*User, limit+1)}
+	l.cut(&page, limit, opts)
+	again := opts
+	again.After = page.Next
+	if _, args2, _, err := l.page(again); err != nil || !slices.Equal(args, args2) {
+		t.Errorf("%q comes back as %q, %v", args, args2, err)
+	}
+	if _, _, _, err := roleList.page(again); err == nil {
+		t.Error("a cursor of another list is accepted")
+	}
+	again.Descending = !again.Descending
+	if _, _, _, err := userList.page(again); err == nil {
+		t.Error("a cursor of the other direction is accepted")
+	}
 }
 
 func TestResultKeepsTheLastRevision(t *testing.T) {

@@ -12,57 +12,78 @@ import (
 // TestEngine tests an Engine: the rules of the domain, revisions and events, transactions, and callers at the same time.
 // open returns a fresh, empty engine with the default Config.
 func TestEngine(t *testing.T, open func(t testing.TB) *orgstore.Engine) {
-	for name, test := range map[string]func(*engineTest){
-		"organizations: create":              organizationsCreate,
-		"organizations: rules":               organizationsRules,
-		"organizations: update":              organizationsUpdate,
-		"organizations: names":               organizationsNames,
-		"organizations: delete":              organizationsDelete,
-		"organizations: suspend":             organizationsSuspend,
-		"users":                              usersLife,
-		"users: ids":                         usersIDs,
-		"users: delete":                      usersDelete,
-		"roles":                              rolesLife,
-		"roles: rules":                       rolesRules,
-		"roles: delete":                      rolesDelete,
-		"members: add":                       membersAdd,
-		"members: add, refused":              membersAddRefused,
-		"members: roles":                     membersRoles,
-		"members: update":                    membersUpdate,
-		"members: remove":                    membersRemove,
-		"members: list":                      membersList,
-		"lists: pages":                       listPages,
-		"lists: stable":                      listStable,
-		"lists: cursors":                     listCursors,
-		"text":                               textTraps,
-		"scopes raised":                      scopesRaised,
-		"events":                             eventsWritten,
-		"events: gapless":                    eventsGapless,
-		"events: list":                       eventsList,
-		"transact: together":                 transactTogether,
-		"transact: not at all":               transactNotAtAll,
-		"transact: nested":                   transactNested,
-		"transact: a refused operation":      transactRefusedOperation,
-		"transact: misuse":                   transactMisuse,
-		"transact: ended behind our back":    transactEnded,
-		"view":                               viewReads,
-		"on commit":                          onCommitTells,
-		"on commit: context":                 onCommitContext,
-		"on commit: panic":                   onCommitPanic,
-		"concurrent: one name":               concurrentName,
-		"concurrent: one organization":       concurrentUpdates,
-		"concurrent: role limit":             concurrentRoleLimit,
-		"concurrent: add and remove":         concurrentMembership,
-		"concurrent: transact":               concurrentTransact,
-		"concurrent: a resolve is a picture": concurrentSnapshot,
-		"context":                            contextEnds,
-		"close":                              closeEnds,
-	} {
+	for name, test := range merged(allCases...) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(&engineTest{T: t, Engine: open(t)})
 		})
 	}
+}
+
+// cases are named tests. The names begin with the numbers of the rules that they test, as far as there are any.
+type cases map[string]func(*engineTest)
+
+// allCases lists the cases of every noun, each in the file of its noun.
+var allCases = []cases{coreCases}
+
+func merged(all ...cases) cases {
+	sum := cases{}
+	for _, c := range all {
+		for name, test := range c {
+			if sum[name] != nil {
+				panic("two cases are called " + name)
+			}
+			sum[name] = test
+		}
+	}
+	return sum
+}
+
+var coreCases = cases{
+	"organizations: create":              organizationsCreate,
+	"organizations: rules":               organizationsRules,
+	"organizations: update":              organizationsUpdate,
+	"organizations: names":               organizationsNames,
+	"organizations: delete":              organizationsDelete,
+	"organizations: suspend":             organizationsSuspend,
+	"users":                              usersLife,
+	"users: ids":                         usersIDs,
+	"users: delete":                      usersDelete,
+	"roles":                              rolesLife,
+	"roles: rules":                       rolesRules,
+	"roles: delete":                      rolesDelete,
+	"members: add":                       membersAdd,
+	"members: add, refused":              membersAddRefused,
+	"members: roles":                     membersRoles,
+	"members: update":                    membersUpdate,
+	"members: remove":                    membersRemove,
+	"members: list":                      membersList,
+	"lists: pages":                       listPages,
+	"lists: stable":                      listStable,
+	"lists: cursors":                     listCursors,
+	"text":                               textTraps,
+	"scopes raised":                      scopesRaised,
+	"events":                             eventsWritten,
+	"events: gapless":                    eventsGapless,
+	"events: list":                       eventsList,
+	"transact: together":                 transactTogether,
+	"transact: not at all":               transactNotAtAll,
+	"transact: nested":                   transactNested,
+	"transact: a refused operation":      transactRefusedOperation,
+	"transact: misuse":                   transactMisuse,
+	"transact: ended behind our back":    transactEnded,
+	"view":                               viewReads,
+	"on commit":                          onCommitTells,
+	"on commit: context":                 onCommitContext,
+	"on commit: panic":                   onCommitPanic,
+	"concurrent: one name":               concurrentName,
+	"concurrent: one organization":       concurrentUpdates,
+	"concurrent: role limit":             concurrentRoleLimit,
+	"concurrent: add and remove":         concurrentMembership,
+	"concurrent: transact":               concurrentTransact,
+	"concurrent: a resolve is a picture": concurrentSnapshot,
+	"context":                            contextEnds,
+	"close":                              closeEnds,
 }
 
 type engineTest struct {

@@ -27,97 +27,13 @@ type race struct {
 // TestRaces tests that limits and uniqueness hold when many callers race to break them, and that nothing is added to what is
 // deleted at the same moment. open returns a fresh, empty engine with cfg.
 func TestRaces(t *testing.T, open func(t testing.TB, cfg orgstore.Config) *orgstore.Engine) {
-	limit := func(name string, most int) func(*engineTest, error) {
-		return func(t *engineTest, err error) { t.limit(err, name, most) }
-	}
-	conflict := func(kind, field string) func(*engineTest, error) {
-		return func(t *engineTest, err error) { t.conflict(err, kind, field) }
-	}
-	for name, r := range map[string]race{
-		"organizations": {orgstore.Limits{Organizations: 5}, raceOrganizations, 5, limit("organizations", 5), roomForOrganizations},
-		"members":       {orgstore.Limits{Members: 7}, raceMembers, 7, limit("members", 7), roomForMembers},
-		"roles of a member": {orgstore.Limits{RolesPerMember: 6}, func(t *engineTest) func(int) error {
-			o, user, roles := t.org("acme"), t.user("u"), t.many(t.roleNumber)
-			t.member(o.ID, user)
-			return func(i int) error { return second(t.Members.AssignRoles(t.Context(), o.ID, user, roles[i])) }
-		}, 6, limit("roles per member", 6), nil},
-		"metadata of an organization": {orgstore.Limits{Metadata: 4}, func(t *engineTest) func(int) error {
-			o := t.org("acme")
-			return func(i int) error {
-				return second(t.Organizations.Update(t.Context(), o.ID, orgstore.OrganizationUpdate{Metadata: pair(i)}))
-			}
-		}, 4, limit("metadata pairs", 4), nil},
-		"metadata of a member": {orgstore.Limits{Metadata: 4}, func(t *engineTest) func(int) error {
-			o, user := t.org("acme"), t.user("u")
-			t.member(o.ID, user)
-			return func(i int) error {
-				return second(t.Members.Update(t.Context(), o.ID, user, orgstore.MemberUpdate{Metadata: pair(i)}))
-			}
-		}, 4, limit("metadata pairs", 4), nil},
-
-		"one name for new organizations": {setup: func(t *engineTest) func(int) error {
-			return func(int) error {
-				return third(t.Organizations.Create(t.Context(), orgstore.Organization{Name: "acme"}))
-			}
-		}, most: 1, lost: conflict("organization", "name")},
-		"one name for organizations": {setup: func(t *engineTest) func(int) error {
-			orgs := t.many(func(i int) string { return t.org("o" + strconv.Itoa(i)).ID })
-			return func(i int) error {
-				return second(t.Organizations.Update(t.Context(), orgs[i], orgstore.OrganizationUpdate{Name: new("acme")}))
-			}
-		}, most: 1, lost: conflict("organization", "name")},
-		"one id for organizations": {setup: func(t *engineTest) func(int) error {
-			return func(i int) error {
-				o := orgstore.Organization{ID: "org_0000000000000000", Name: "o" + strconv.Itoa(i)}
-				return third(t.Organizations.Create(t.Context(), o))
-			}
-		}, most: 1, lost: conflict("organization", "id")},
-		"one name for new roles": {setup: func(t *engineTest) func(int) error {
-			return func(int) error { return third(t.Roles.Create(t.Context(), orgstore.Role{Name: "admin"})) }
-		}, most: 1, lost: conflict("role", "name")},
-		"one name for roles": {setup: func(t *engineTest) func(int) error {
-			roles := t.many(t.roleNumber)
-			return func(i int) error {
-				return second(t.Roles.Update(t.Context(), roles[i], orgstore.RoleUpdate{Name: new("admin")}))
-			}
-		}, most: 1, lost: conflict("role", "name")},
-		"one id for roles": {setup: func(t *engineTest) func(int) error {
-			return func(i int) error {
-				return third(t.Roles.Create(t.Context(), orgstore.Role{ID: "rol_0000000000000000", Name: strconv.Itoa(i)}))
-			}
-		}, most: 1, lost: conflict("role", "id")},
-		"one id for users": {setup: func(t *engineTest) func(int) error {
-			return func(int) error { return third(t.Users.Create(t.Context(), orgstore.User{ID: "u"})) }
-		}, most: 1, lost: conflict("user", "id")},
-		"one membership": {setup: func(t *engineTest) func(int) error {
-			o, user, role := t.org("acme"), t.user("u"), t.role("a")
-			return func(int) error {
-				result, err := t.Members.Add(t.Context(), o.ID, user, orgstore.MemberOptions{Roles: []string{role}})
-				if err == nil && !result.Changed {
-					err = errUndo // was there already
-				}
-				return err
-			}
-		}, most: 1, lost: func(t *engineTest, err error) { t.is(err, errUndo) }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			e := &engineTest{T: t, Engine: open(t, orgstore.Config{Limits: r.limits})}
-			errs := together(racers, r.setup(e))
-			if n := succeeded(errs); n != r.most {
-				t.Errorf("%d of %d succeeded, want %d", n, racers, r.most)
-			}
-			for _, err := range errs {
-				if err != nil {
-					r.lost(e, err)
-				}
-			}
-			e.consistent()
-			if r.after != nil {
-				r.after(e, errs)
-				e.consistent()
-			}
-		})
+	for _, races := range allRaces {
+		for name, r := range races {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				r.run(&engineTest{T: t, Engine: open(t, orgstore.Config{Limits: r.limits})})
+			})
+		}
 	}
 	for name, test := range map[string]func(*engineTest){
 		"an organization is deleted": raceDeleteOrganization,
@@ -131,6 +47,102 @@ func TestRaces(t *testing.T, open func(t testing.TB, cfg orgstore.Config) *orgst
 			e.consistent()
 		})
 	}
+}
+
+func (r race) run(e *engineTest) {
+	errs := together(racers, r.setup(e))
+	if n := succeeded(errs); n != r.most {
+		e.Errorf("%d of %d succeeded, want %d", n, racers, r.most)
+	}
+	for _, err := range errs {
+		if err != nil {
+			r.lost(e, err)
+		}
+	}
+	e.consistent()
+	if r.after != nil {
+		r.after(e, errs)
+		e.consistent()
+	}
+}
+
+func limit(name string, most int) func(*engineTest, error) {
+	return func(t *engineTest, err error) { t.limit(err, name, most) }
+}
+
+func conflict(kind, field string) func(*engineTest, error) {
+	return func(t *engineTest, err error) { t.conflict(err, kind, field) }
+}
+
+// allRaces lists the races of every noun, each in the file of its noun.
+var allRaces = []map[string]race{coreRaces}
+
+var coreRaces = map[string]race{
+	"organizations": {orgstore.Limits{Organizations: 5}, raceOrganizations, 5, limit("organizations", 5), roomForOrganizations},
+	"members":       {orgstore.Limits{Members: 7}, raceMembers, 7, limit("members", 7), roomForMembers},
+	"roles of a member": {orgstore.Limits{RolesPerMember: 6}, func(t *engineTest) func(int) error {
+		o, user, roles := t.org("acme"), t.user("u"), t.many(t.roleNumber)
+		t.member(o.ID, user)
+		return func(i int) error { return second(t.Members.AssignRoles(t.Context(), o.ID, user, roles[i])) }
+	}, 6, limit("roles per member", 6), nil},
+	"metadata of an organization": {orgstore.Limits{Metadata: 4}, func(t *engineTest) func(int) error {
+		o := t.org("acme")
+		return func(i int) error {
+			return second(t.Organizations.Update(t.Context(), o.ID, orgstore.OrganizationUpdate{Metadata: pair(i)}))
+		}
+	}, 4, limit("metadata pairs", 4), nil},
+	"metadata of a member": {orgstore.Limits{Metadata: 4}, func(t *engineTest) func(int) error {
+		o, user := t.org("acme"), t.user("u")
+		t.member(o.ID, user)
+		return func(i int) error {
+			return second(t.Members.Update(t.Context(), o.ID, user, orgstore.MemberUpdate{Metadata: pair(i)}))
+		}
+	}, 4, limit("metadata pairs", 4), nil},
+
+	"one name for new organizations": {setup: func(t *engineTest) func(int) error {
+		return func(int) error {
+			return third(t.Organizations.Create(t.Context(), orgstore.Organization{Name: "acme"}))
+		}
+	}, most: 1, lost: conflict("organization", "name")},
+	"one name for organizations": {setup: func(t *engineTest) func(int) error {
+		orgs := t.many(func(i int) string { return t.org("o" + strconv.Itoa(i)).ID })
+		return func(i int) error {
+			return second(t.Organizations.Update(t.Context(), orgs[i], orgstore.OrganizationUpdate{Name: new("acme")}))
+		}
+	}, most: 1, lost: conflict("organization", "name")},
+	"one id for organizations": {setup: func(t *engineTest) func(int) error {
+		return func(i int) error {
+			o := orgstore.Organization{ID: "org_0000000000000000", Name: "o" + strconv.Itoa(i)}
+			return third(t.Organizations.Create(t.Context(), o))
+		}
+	}, most: 1, lost: conflict("organization", "id")},
+	"one name for new roles": {setup: func(t *engineTest) func(int) error {
+		return func(int) error { return third(t.Roles.Create(t.Context(), orgstore.Role{Name: "admin"})) }
+	}, most: 1, lost: conflict("role", "name")},
+	"one name for roles": {setup: func(t *engineTest) func(int) error {
+		roles := t.many(t.roleNumber)
+		return func(i int) error {
+			return second(t.Roles.Update(t.Context(), roles[i], orgstore.RoleUpdate{Name: new("admin")}))
+		}
+	}, most: 1, lost: conflict("role", "name")},
+	"one id for roles": {setup: func(t *engineTest) func(int) error {
+		return func(i int) error {
+			return third(t.Roles.Create(t.Context(), orgstore.Role{ID: "rol_0000000000000000", Name: strconv.Itoa(i)}))
+		}
+	}, most: 1, lost: conflict("role", "id")},
+	"one id for users": {setup: func(t *engineTest) func(int) error {
+		return func(int) error { return third(t.Users.Create(t.Context(), orgstore.User{ID: "u"})) }
+	}, most: 1, lost: conflict("user", "id")},
+	"one membership": {setup: func(t *engineTest) func(int) error {
+		o, user, role := t.org("acme"), t.user("u"), t.role("a")
+		return func(int) error {
+			result, err := t.Members.Add(t.Context(), o.ID, user, orgstore.MemberOptions{Roles: []string{role}})
+			if err == nil && !result.Changed {
+				err = errUndo // was there already
+			}
+			return err
+		}
+	}, most: 1, lost: func(t *engineTest, err error) { t.is(err, errUndo) }},
 }
 
 func second[A any](_ A, err error) error        { return err }

@@ -160,9 +160,10 @@ func TestEnginesStartTogether(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	var n int
-	if err := connect(t, address).QueryRow(t.Context(), `SELECT COUNT(*) FROM orgauthz_schema`).Scan(&n); err != nil || n != 3 {
-		t.Errorf("%d records of migrations, %v", n, err)
+	var n, different int
+	if err := connect(t, address).QueryRow(t.Context(), `SELECT COUNT(*), COUNT(DISTINCT version_id) FROM orgauthz_schema`).
+		Scan(&n, &different); err != nil || n < 2 || n != different {
+		t.Errorf("%d records of %d migrations, %v", n, different, err)
 	}
 }
 

@@ -1,0 +1,4 @@
+package orgstore
+
+// Invitations invite people into organizations.
+type Invitations struct{ e *Engine }

@@ -1,0 +1,4 @@
+package orgstore
+
+// Sessions are the login sessions of users.
+type Sessions struct{ e *Engine }

@@ -1,0 +1,4 @@
+package orgstore
+
+// Tenant is the settings of the whole store, as of an Auth0 tenant.
+type Tenant struct{ e *Engine }
