@@ -9,13 +9,13 @@ import (
 // cleanBatch is how many rows one transaction cleans up at most.
 const cleanBatch = 1000
 
-// Clean deletes what deleted organizations and roles have left behind, in batches with a transaction each, and returns how
-// many rows it deleted. Nothing that Clean deletes was to be seen any more, so that it raises no revision and tells no
-// event. Call it now and then where large organizations or widely held roles are deleted; it may be stopped at any time.
+// Clean deletes what deleted organizations and roles have left behind, and idempotency keys whose time is over, in batches with
+// a transaction each, and returns how many rows it deleted. Nothing that Clean deletes was to be seen any more, so that it raises
+// no revision and tells no event. Call it now and then; it may be stopped at any time.
 func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 	for {
 		n := 0
-		_, err := e.mutate(ctx, func(tx *transaction) error {
+		_, err := e.mutate(ctx, nil, func(tx *transaction) error {
 			n, tx.dirty = 0, true
 			var id string
 			// Who deletes members locks the row that counts them first.
@@ -38,7 +38,7 @@ func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 				return err
 			}
 			if errors.Is(err, sql.ErrNoRows) {
-				return nil
+				n, err = cleanKeys(ctx, tx)
 			}
 			return err
 		})

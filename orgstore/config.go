@@ -18,6 +18,8 @@ type Config struct {
 	LockTimeout time.Duration
 	// CommitTimeout bounds the context that the functions of OnCommit get. Default 1 s.
 	CommitTimeout time.Duration
+	// IdempotencyTime is how long a mutation with an idempotency key is remembered. Default 24 h.
+	IdempotencyTime time.Duration
 	// Clock tells the time. Default time.Now.
 	Clock func() time.Time
 	// Logger gets what the engine cannot return to anyone, such as a panic of a function of OnCommit. Default: discarded.
@@ -91,6 +93,7 @@ func (c Config) Validate() error {
 	atLeastZero("LoadTimeout", int64(c.LoadTimeout))
 	atLeastZero("LockTimeout", int64(c.LockTimeout))
 	atLeastZero("CommitTimeout", int64(c.CommitTimeout))
+	atLeastZero("IdempotencyTime", int64(c.IdempotencyTime))
 	return errors.Join(problems...)
 }
 
@@ -101,6 +104,7 @@ func (c Config) withDefaults() Config {
 	c.LoadTimeout = cmp.Or(c.LoadTimeout, 500*time.Millisecond)
 	c.LockTimeout = cmp.Or(c.LockTimeout, 5*time.Second)
 	c.CommitTimeout = cmp.Or(c.CommitTimeout, time.Second)
+	c.IdempotencyTime = cmp.Or(c.IdempotencyTime, 24*time.Hour)
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}

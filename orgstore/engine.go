@@ -198,7 +198,8 @@ func read[T any](ctx context.Context, e *Engine, f func(queryer) (T, error)) (v 
 // another order than their commits: what counts is the revision of each change. The context has the values of the
 // mutation's, is not cancelled with it, and ends after Config.CommitTimeout. A panic is logged and goes no further.
 //
-// After stop, no further call begins. Changes made by other processes are not told.
+// After stop, no further call begins. Changes made by other processes are not told, except those that a mutation with an
+// idempotency key is answered with: these may be told twice.
 func (e *Engine) OnCommit(call func(ctx context.Context, changes []Change)) (stop func()) {
 	l := &listener{call: call}
 	e.mu.Lock()

@@ -78,7 +78,7 @@ func (s *Members) Add(ctx context.Context, org, user string, opts MemberOptions)
 	if err != nil {
 		return Result{}, err
 	}
-	return s.e.mutate(ctx, func(tx *transaction) error {
+	return s.e.mutate(ctx, call{"members.add", org, user, opts}, func(tx *transaction) error {
 		before, err := s.begin(ctx, tx, org, user, is.Roles)
 		if err != nil {
 			return err
@@ -115,7 +115,7 @@ func (s *Members) Add(ctx context.Context, org, user string, opts MemberOptions)
 // Remove ends a membership, with the roles held and the metadata (rule MEM-2). Removing somebody who is no member changes
 // nothing. Errors: NotFound (organization).
 func (s *Members) Remove(ctx context.Context, org, user string) (Result, error) {
-	return s.e.mutate(ctx, func(tx *transaction) error {
+	return s.e.mutate(ctx, call{"members.remove", org, user}, func(tx *transaction) error {
 		before, err := s.begin(ctx, tx, org, user, nil)
 		if before == nil {
 			if missing, ok := errors.AsType[*NotFound](err); ok && missing.Kind == "user" {
@@ -146,7 +146,7 @@ func removeMember(ctx context.Context, tx *transaction, org, user string) error 
 
 // Update changes what u names. Errors: NotFound (organization, user or member), Invalid (MEM-4), Limit (metadata pairs).
 func (s *Members) Update(ctx context.Context, org, user string, u MemberUpdate) (Result, error) {
-	return s.change(ctx, org, user, nil, func(is *memberState) error {
+	return s.change(ctx, call{"members.update", org, user, u}, org, user, nil, func(is *memberState) error {
 		if u.Kind != nil {
 			is.Kind = *u.Kind
 		}
@@ -159,7 +159,7 @@ func (s *Members) Update(ctx context.Context, org, user string, u MemberUpdate) 
 //
 // Errors: NotFound (organization, user, member or role; rule ROL-4), Limit (roles per member; rule ROL-2).
 func (s *Members) AssignRoles(ctx context.Context, org, user string, roles ...string) (Result, error) {
-	return s.change(ctx, org, user, roles, func(is *memberState) error {
+	return s.change(ctx, call{"members.assignRoles", org, user, roles}, org, user, roles, func(is *memberState) error {
 		is.Roles = unique(slices.Concat(is.Roles, roles))
 		return nil
 	})
@@ -169,7 +169,7 @@ func (s *Members) AssignRoles(ctx context.Context, org, user string, roles ...st
 //
 // Errors: NotFound (organization, user or member).
 func (s *Members) RemoveRoles(ctx context.Context, org, user string, roles ...string) (Result, error) {
-	return s.change(ctx, org, user, nil, func(is *memberState) error {
+	return s.change(ctx, call{"members.removeRoles", org, user, roles}, org, user, nil, func(is *memberState) error {
 		is.Roles = slices.DeleteFunc(slices.Clone(is.Roles), func(id string) bool { return slices.Contains(roles, id) })
 		return nil
 	})
@@ -177,15 +177,16 @@ func (s *Members) RemoveRoles(ctx context.Context, org, user string, roles ...st
 
 // SetRoles makes roles, by id, the only ones that a member holds. Errors: as AssignRoles.
 func (s *Members) SetRoles(ctx context.Context, org, user string, roles ...string) (Result, error) {
-	return s.change(ctx, org, user, roles, func(is *memberState) error {
+	return s.change(ctx, call{"members.setRoles", org, user, roles}, org, user, roles, func(is *memberState) error {
 		is.Roles = unique(roles)
 		return nil
 	})
 }
 
 // change applies edit to a member; what is as before is no change (rule ORG-4). roles are those that edit may add.
-func (s *Members) change(ctx context.Context, org, user string, roles []string, edit func(*memberState) error) (Result, error) {
-	return s.e.mutate(ctx, func(tx *transaction) error {
+func (s *Members) change(ctx context.Context, c call, org, user string, roles []string,
+	edit func(*memberState) error) (Result, error) {
+	return s.e.mutate(ctx, c, func(tx *transaction) error {
 		before, err := s.begin(ctx, tx, org, user, roles)
 		if err != nil {
 			return err

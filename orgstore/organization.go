@@ -68,6 +68,7 @@ func one[T any](v *T, err error) func(kind string) (*T, error) {
 //
 // Errors: Invalid (ORG-1, ORG-3), Conflict (id or name taken), Limit (organizations, metadata pairs).
 func (s *Organizations) Create(ctx context.Context, o Organization) (*Organization, Result, error) {
+	given := o
 	if o.ID == "" {
 		o.ID = newID("org_")
 	}
@@ -87,7 +88,7 @@ func (s *Organizations) Create(ctx context.Context, o Organization) (*Organizati
 	if err != nil {
 		return nil, Result{}, err
 	}
-	result, err := s.e.mutate(ctx, func(tx *transaction) error {
+	return create(ctx, s.e, call{"organizations.create", given}, &o, func(tx *transaction) error {
 		if err := tx.lock(ctx, []Scope{OrganizationScope(o.ID), NameScope(o.Name)}, nil); err != nil {
 			return err
 		}
@@ -120,10 +121,6 @@ func (s *Organizations) Create(ctx context.Context, o Organization) (*Organizati
 		}
 		return tx.raise(ctx, NameScope(o.Name), o.ID, "organization.name.assigned", nil, &o.ID)
 	})
-	if err != nil {
-		return nil, Result{}, err
-	}
-	return &o, result, nil
 }
 
 // count adds n to the number of organizations, under the lock of the row that holds it.
@@ -190,7 +187,7 @@ func (s *Organizations) List(ctx context.Context, opts ListOptions) (Page[*Organ
 //
 // Errors: NotFound, Invalid (ORG-1, ORG-3), Conflict (name taken), Limit (metadata pairs).
 func (s *Organizations) Update(ctx context.Context, id string, u OrganizationUpdate) (Result, error) {
-	return s.change(ctx, id, "organization.updated", u.Name, func(o *Organization) error {
+	return s.change(ctx, call{"organizations.update", id, u}, id, "organization.updated", u.Name, func(o *Organization) error {
 		if u.Name != nil {
 			o.Name = *u.Name
 		}
@@ -205,7 +202,7 @@ func (s *Organizations) Update(ctx context.Context, id string, u OrganizationUpd
 
 // Suspend keeps everything of the organization and refuses every access to it (rule ORG-6). Errors: NotFound.
 func (s *Organizations) Suspend(ctx context.Context, id string) (Result, error) {
-	return s.change(ctx, id, "organization.suspended", nil, func(o *Organization) error {
+	return s.change(ctx, call{"organizations.suspend", id}, id, "organization.suspended", nil, func(o *Organization) error {
 		o.Status = OrganizationSuspended
 		return nil
 	})
@@ -213,7 +210,7 @@ func (s *Organizations) Suspend(ctx context.Context, id string) (Result, error) 
 
 // Resume ends a suspension: everything is as it was. Errors: NotFound.
 func (s *Organizations) Resume(ctx context.Context, id string) (Result, error) {
-	return s.change(ctx, id, "organization.resumed", nil, func(o *Organization) error {
+	return s.change(ctx, call{"organizations.resume", id}, id, "organization.resumed", nil, func(o *Organization) error {
 		o.Status = OrganizationActive
 		return nil
 	})
@@ -221,8 +218,9 @@ func (s *Organizations) Resume(ctx context.Context, id string) (Result, error) {
 
 // change applies edit to an organization; what is as before is no change (rule ORG-4). newName is the name that edit may
 // give, nil for none.
-func (s *Organizations) change(ctx context.Context, id, eventType string, newName *string, edit func(*Organization) error) (Result, error) {
-	return s.e.mutate(ctx, func(tx *transaction) error {
+func (s *Organizations) change(ctx context.Context, c call, id, eventType string, newName *string,
+	edit func(*Organization) error) (Result, error) {
+	return s.e.mutate(ctx, c, func(tx *transaction) error {
 		scopes := []Scope{OrganizationScope(id)}
 		if newName != nil {
 			if err := checkName(*newName); err != nil {
@@ -282,7 +280,7 @@ func (s *Organizations) change(ctx context.Context, id, eventType string, newNam
 //
 // The rows of its members that are too many for one transaction stay behind unseen until Engine.Clean.
 func (s *Organizations) Delete(ctx context.Context, id string) (Result, error) {
-	return s.e.mutate(ctx, func(tx *transaction) error {
+	return s.e.mutate(ctx, call{"organizations.delete", id}, func(tx *transaction) error {
 		if err := tx.lock(ctx, []Scope{OrganizationScope(id)}, nil); err != nil {
 			return err
 		}

@@ -88,13 +88,14 @@ func roleNameIsFree(ctx context.Context, tx *transaction, name string) error {
 //
 // Errors: Invalid, Conflict (id or name taken), Limit (permissions per role).
 func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
+	given := r
 	if r.ID == "" {
 		r.ID = newID("rol_")
 	}
 	if err := errors.Join(checkID("rol_", r.ID), r.check(s.e.cfg.Limits.PermissionsPerRole)); err != nil {
 		return nil, Result{}, err
 	}
-	result, err := s.e.mutate(ctx, func(tx *transaction) error {
+	return create(ctx, s.e, call{"roles.create", given}, &r, func(tx *transaction) error {
 		if err := tx.lock(ctx, []Scope{RoleScope(r.ID)}, nil); err != nil {
 			return err
 		}
@@ -121,10 +122,6 @@ func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
 		}
 		return tx.raise(ctx, RoleScope(r.ID), "", "role.created", nil, &r)
 	})
-	if err != nil {
-		return nil, Result{}, err
-	}
-	return &r, result, nil
 }
 
 // Get returns the role with this id. Errors: NotFound.
@@ -159,7 +156,7 @@ func (s *Roles) List(ctx context.Context, opts ListOptions) (Page[*Role], error)
 // Update changes what u names, for everyone who holds the role. Errors: NotFound, Invalid, Conflict (name taken), Limit
 // (permissions per role).
 func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, error) {
-	return s.e.mutate(ctx, func(tx *transaction) error {
+	return s.e.mutate(ctx, call{"roles.update", id, u}, func(tx *transaction) error {
 		if err := tx.lock(ctx, []Scope{RoleScope(id)}, nil); err != nil {
 			return err
 		}
@@ -205,7 +202,7 @@ func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, er
 //
 // Assignments that are too many for one transaction stay behind unseen until Engine.Clean.
 func (s *Roles) Delete(ctx context.Context, id string) (Result, error) {
-	return s.e.mutate(ctx, func(tx *transaction) error {
+	return s.e.mutate(ctx, call{"roles.delete", id}, func(tx *transaction) error {
 		if err := tx.lock(ctx, []Scope{RoleScope(id)}, nil); err != nil {
 			return err
 		}

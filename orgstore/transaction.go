@@ -20,6 +20,8 @@ type Result struct {
 	Changed bool
 	// Revision holds the revisions that the mutation raised, for Query.AtLeast. Nil when nothing changed.
 	Revision Vector
+	// Replayed is true when the answer is that of an earlier call with the same idempotency key, and this one did nothing.
+	Replayed bool
 }
 
 func resultOf(changes []Change) Result {
@@ -47,6 +49,14 @@ func WithActor(ctx context.Context, actor string) context.Context {
 	return context.WithValue(ctx, actorKey{}, actor)
 }
 
+func actorOf(ctx context.Context) (string, error) {
+	actor, _ := ctx.Value(actorKey{}).(string)
+	if !validActor(actor) {
+		return "", &Invalid{"actor", "", "must be at most 1,024 bytes of printable characters"}
+	}
+	return actor, nil
+}
+
 // insideKey is the context key that marks the function of a Transact of one core.
 type insideKey struct{ *core }
 
@@ -57,6 +67,8 @@ type transaction struct {
 	ended bool // the function of Transact has returned, or the database has ended the transaction
 	dirty bool // something was written, or may have been, that is none of changes
 
+	replayed bool // changes are those of an earlier transaction
+
 	id       string // change id
 	position int64
 	latest   int64     // newest clock of the scopes locked so far
@@ -64,16 +76,19 @@ type transaction struct {
 	changes  []Change
 }
 
-// mutate runs op, all of it or nothing, in the transaction that e is bound to or else in one of its own.
-func (e *Engine) mutate(ctx context.Context, op func(tx *transaction) error) (Result, error) {
+// mutate runs op, all of it or nothing, in the transaction that e is bound to or else in one of its own. c is for the
+// comparison of calls with one idempotency key: call{"members.remove", org, user}. Operations that return what they have made
+// use create.
+func (e *Engine) mutate(ctx context.Context, c call, op func(tx *transaction) error) (Result, error) {
+	return e.run(ctx, c, nil, op)
+}
+
+func (e *Engine) run(ctx context.Context, c call, v value, op func(tx *transaction) error) (Result, error) {
 	if e.tx != nil {
 		return e.tx.join(ctx, func() error { return op(e.tx) })
 	}
-	changes, err := e.commit(ctx, sql.LevelReadCommitted, op)
-	if err != nil {
-		return Result{}, e.failure(ctx, err)
-	}
-	return resultOf(changes), nil
+	result, err := e.commit(ctx, sql.LevelReadCommitted, c, v, op)
+	return result, e.failure(ctx, err)
 }
 
 // Transact runs fn in one transaction: what fn does with tx, and what it does with the operations of e, is committed
@@ -96,15 +111,11 @@ func (e *Engine) Transact(ctx context.Context, fn func(ctx context.Context, tx *
 		return e.tx.nest(ctx, func() error { return fn(ctx, e.tx.sql, e) })
 	}
 	inside := context.WithValue(ctx, insideKey{e.core}, true)
-	changes, err := e.commit(ctx, sql.LevelRepeatableRead, func(tx *transaction) error {
+	return e.commit(ctx, sql.LevelRepeatableRead, call{"transact"}, nil, func(tx *transaction) error {
 		tx.dirty = true
 		defer func() { tx.ended = true }()
 		return fn(inside, tx.sql, e.engine(tx))
 	})
-	if err != nil {
-		return Result{}, err
-	}
-	return resultOf(changes), nil
 }
 
 // View runs fn in a read-only transaction of the same database, for a caller's own queries beside the engine's tables: one
@@ -129,27 +140,37 @@ func (e *Engine) View(ctx context.Context, fn func(ctx context.Context, tx *sql.
 	return fn(ctx, tx)
 }
 
-// commit runs op in a new transaction, again while it loses against others, and tells the listeners.
-func (c *core) commit(ctx context.Context, level sql.IsolationLevel, op func(tx *transaction) error) ([]Change, error) {
+// commit runs op, which makes v, in a new transaction, again while it loses against others, and tells the listeners.
+func (c *core) commit(ctx context.Context, level sql.IsolationLevel, what call, v value, op func(tx *transaction) error) (Result, error) {
 	if ctx.Value(insideKey{c}) != nil {
-		return nil, &Invalid{Field: "engine", Text: "must be the one that Transact hands to its function"}
+		return Result{}, &Invalid{Field: "engine", Text: "must be the one that Transact hands to its function"}
+	}
+	once, err := what.once(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if once != nil {
+		first := op
+		op = func(tx *transaction) error { return once.do(ctx, tx, v, first) }
 	}
 	if err := c.enter(); err != nil {
-		return nil, err
+		return Result{}, err
 	}
 	defer c.leave()
 	began := time.Now()
 	for {
-		changes, err := c.attempt(ctx, level, op)
+		tx, err := c.attempt(ctx, level, op)
 		if err == nil {
-			c.committed(ctx, changes)
-			return changes, nil
+			c.committed(ctx, tx.changes)
+			result := resultOf(tx.changes)
+			result.Replayed = tx.replayed
+			return result, nil
 		}
 		if ctx.Err() != nil || !c.dialect.Retryable(err) || time.Since(began) >= c.cfg.LockTimeout {
-			return nil, err
+			return Result{}, err
 		}
 		if _, ok := errors.AsType[*undecided](err); ok {
-			return nil, err
+			return Result{}, err
 		}
 		pause := time.NewTimer(time.Millisecond + mathrand.N(9*time.Millisecond))
 		select {
@@ -161,7 +182,7 @@ func (c *core) commit(ctx context.Context, level sql.IsolationLevel, op func(tx 
 }
 
 // attempt runs op in a new transaction once.
-func (c *core) attempt(ctx context.Context, level sql.IsolationLevel, op func(tx *transaction) error) ([]Change, error) {
+func (c *core) attempt(ctx context.Context, level sql.IsolationLevel, op func(tx *transaction) error) (*transaction, error) {
 	// Waiting for a connection is waiting for other writers of this process.
 	wait, cancel := context.WithTimeout(ctx, c.cfg.LockTimeout)
 	conn, err := c.write.Conn(wait)
@@ -179,8 +200,8 @@ func (c *core) attempt(ctx context.Context, level sql.IsolationLevel, op func(tx
 	if err := op(tx); err != nil {
 		return nil, err
 	}
-	if len(tx.changes) == 0 && !tx.dirty {
-		return nil, nil // there is nothing but locks
+	if tx.replayed || len(tx.changes) == 0 && !tx.dirty {
+		return tx, nil // there is nothing but locks
 	}
 	if err := sqlTx.Commit(); err != nil {
 		if c.dialect.Undecided(err) {
@@ -188,7 +209,7 @@ func (c *core) attempt(ctx context.Context, level sql.IsolationLevel, op func(tx
 		}
 		return nil, c.failure(ctx, err)
 	}
-	return tx.changes, nil
+	return tx, nil
 }
 
 // usable reports whether operations can still join tx.
@@ -303,9 +324,9 @@ func (tx *transaction) raise(ctx context.Context, scope Scope, org, eventType st
 	if err != nil {
 		return err
 	}
-	actor, _ := ctx.Value(actorKey{}).(string)
-	if !validActor(actor) {
-		return &Invalid{"actor", "", "must be at most 1,024 bytes of printable characters"}
+	actor, err := actorOf(ctx)
+	if err != nil {
+		return err
 	}
 	id := fmt.Sprintf("evt_%014x%012x%06x", at.UnixMicro(), tx.position, len(tx.changes))
 	_, err = tx.sql.ExecContext(ctx, `

@@ -58,7 +58,7 @@ func (s *Users) Create(ctx context.Context, u User) (*User, Result, error) {
 	if err != nil {
 		return nil, Result{}, err
 	}
-	result, err := s.e.mutate(ctx, func(tx *transaction) error {
+	return create(ctx, s.e, call{"users.create", u}, &u, func(tx *transaction) error {
 		if err := tx.lock(ctx, []Scope{UserScope(u.ID)}, nil); err != nil {
 			return err
 		}
@@ -79,10 +79,6 @@ func (s *Users) Create(ctx context.Context, u User) (*User, Result, error) {
 		}
 		return tx.raise(ctx, UserScope(u.ID), "", "user.created", nil, &u)
 	})
-	if err != nil {
-		return nil, Result{}, err
-	}
-	return &u, result, nil
 }
 
 // flag is how a boolean is stored.
@@ -119,7 +115,7 @@ func (s *Users) List(ctx context.Context, opts ListOptions) (Page[*User], error)
 
 // Update changes what u names. Errors: NotFound, Invalid.
 func (s *Users) Update(ctx context.Context, id string, u UserUpdate) (Result, error) {
-	return s.change(ctx, id, "user.updated", func(user *User) error {
+	return s.change(ctx, call{"users.update", id, u}, id, "user.updated", func(user *User) error {
 		if u.Email != nil {
 			user.Email = *u.Email
 		}
@@ -132,7 +128,7 @@ func (s *Users) Update(ctx context.Context, id string, u UserUpdate) (Result, er
 
 // Block refuses the user's access to every organization at once; memberships stay (rule MEM-3). Errors: NotFound.
 func (s *Users) Block(ctx context.Context, id string) (Result, error) {
-	return s.change(ctx, id, "user.blocked", func(u *User) error {
+	return s.change(ctx, call{"users.block", id}, id, "user.blocked", func(u *User) error {
 		u.Blocked = true
 		return nil
 	})
@@ -140,14 +136,14 @@ func (s *Users) Block(ctx context.Context, id string) (Result, error) {
 
 // Unblock ends a block. Errors: NotFound.
 func (s *Users) Unblock(ctx context.Context, id string) (Result, error) {
-	return s.change(ctx, id, "user.unblocked", func(u *User) error {
+	return s.change(ctx, call{"users.unblock", id}, id, "user.unblocked", func(u *User) error {
 		u.Blocked = false
 		return nil
 	})
 }
 
-func (s *Users) change(ctx context.Context, id, eventType string, edit func(*User) error) (Result, error) {
-	return s.e.mutate(ctx, func(tx *transaction) error {
+func (s *Users) change(ctx context.Context, c call, id, eventType string, edit func(*User) error) (Result, error) {
+	return s.e.mutate(ctx, c, func(tx *transaction) error {
 		if err := tx.lock(ctx, []Scope{UserScope(id)}, nil); err != nil {
 			return err
 		}
@@ -177,7 +173,7 @@ func (s *Users) change(ctx context.Context, id, eventType string, edit func(*Use
 // Delete removes the user from the directory and from every organization at once (rule MEM-3): one change of the user, none
 // of the memberships that end with it. Deleting one that is not there changes nothing.
 func (s *Users) Delete(ctx context.Context, id string) (Result, error) {
-	return s.e.mutate(ctx, func(tx *transaction) error {
+	return s.e.mutate(ctx, call{"users.delete", id}, func(tx *transaction) error {
 		if err := tx.lock(ctx, []Scope{UserScope(id)}, nil); err != nil {
 			return err
 		}

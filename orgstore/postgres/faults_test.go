@@ -162,6 +162,71 @@ func TestUnansweredCommit(t *testing.T) {
 	}
 }
 
+// Repeating a mutation whose commit was not answered is safe with an idempotency key, and only with one.
+func TestUnansweredCommitRepeated(t *testing.T) {
+	t.Parallel()
+	address := database(t, "sslmode", "disable")
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := new(cutter)
+	u.Host = c.listen(t, u.Host)
+	e := openAt(t, u.String(), orgstore.Config{})
+	_, err = e.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx, _ *orgstore.Engine) error {
+		_, err := tx.ExecContext(ctx, `CREATE TABLE payments (who TEXT NOT NULL)`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pay := func(ctx context.Context, who string) error {
+		_, err := e.Transact(ctx, func(ctx context.Context, tx *sql.Tx, _ *orgstore.Engine) error {
+			_, err := tx.ExecContext(ctx, `INSERT INTO payments (who) VALUES ($1)`, who)
+			return err
+		})
+		return err
+	}
+	unanswered := func(do func() error) {
+		t.Helper()
+		c.armed.Store(1)
+		if err := do(); !errors.Is(err, orgstore.ErrUnavailable) || !strings.Contains(err.Error(), "unknown whether") {
+			t.Errorf("error: %v", err)
+		}
+		if err := do(); err != nil {
+			t.Errorf("repeated: %v", err)
+		}
+	}
+	unanswered(func() error { return pay(orgstore.WithIdempotencyKey(t.Context(), "k"), "with a key") })
+	unanswered(func() error { return pay(t.Context(), "twin without a key") })
+	admin := connect(t, address)
+	for who, want := range map[string]int{"with a key": 1, "twin without a key": 2} {
+		var n int
+		if err := admin.QueryRow(t.Context(), `SELECT COUNT(*) FROM payments WHERE who = $1`, who).Scan(&n); err != nil || n != want {
+			t.Errorf("%s: paid %d times, %v", who, n, err)
+		}
+	}
+
+	// What was made, and its revisions, come with the second call. Listeners hear of it then.
+	var told int
+	e.OnCommit(func(_ context.Context, changes []orgstore.Change) { told += len(changes) })
+	var o *orgstore.Organization
+	var result orgstore.Result
+	unanswered(func() (err error) {
+		o, result, err = e.Organizations.Create(orgstore.WithIdempotencyKey(t.Context(), "o"), orgstore.Organization{Name: "acme"})
+		return err
+	})
+	if found, err := e.Organizations.GetByName(t.Context(), "acme"); err != nil || o == nil || found.ID != o.ID {
+		t.Errorf("made %+v, found %+v, %v", o, found, err)
+	}
+	if !result.Replayed || len(result.Revision) != 2 || told != 2 {
+		t.Errorf("result %+v, %d changes told", result, told)
+	}
+	if c.cuts.Load() != 3 {
+		t.Errorf("%d commits were cut", c.cuts.Load())
+	}
+}
+
 // A caller that goes away while its commit is under way does not leave the outcome open.
 func TestCommitOutlivesItsContext(t *testing.T) {
 	t.Parallel()

@@ -58,3 +58,8 @@ func TestNodes(t *testing.T) {
 		return openAt(t, address, orgstore.Config{}), openAt(t, address, orgstore.Config{})
 	})
 }
+
+func TestIdempotency(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestIdempotency(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openAt(t, database(t), cfg) })
+}

@@ -40,3 +40,10 @@ func TestNodes(t *testing.T) {
 		return openFile(t, path, orgstore.Config{}), openFile(t, path, orgstore.Config{})
 	})
 }
+
+func TestIdempotency(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestIdempotency(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine {
+		return openFile(t, filepath.Join(t.TempDir(), "orgs.db"), cfg)
+	})
+}
