@@ -6,7 +6,7 @@ import (
 )
 
 // The categories of errors. Every error of this package is one of them by errors.Is, or is the context's error, or came
-// from a caller's own function. ErrDenied is for decorators that check who acts; the engine itself never answers it.
+// from a caller's own function. Only an Engine that acts for somebody (see Engine.As) answers ErrDenied.
 var (
 	ErrNotFound    = errors.New("orgstore: not found")
 	ErrConflict    = errors.New("orgstore: conflict")
@@ -66,6 +66,18 @@ func (e *Limit) Error() string {
 
 // Is makes the error an ErrLimit.
 func (e *Limit) Is(target error) bool { return target == ErrLimit }
+
+// Denied is the error of an operation that its actor may not do; see Engine.As. It is an ErrDenied.
+type Denied struct {
+	Permission string // what the actor would have to hold in the organization
+}
+
+func (e *Denied) Error() string {
+	return "orgstore: the actor does not hold the permission " + e.Permission + " in this organization"
+}
+
+// Is makes the error an ErrDenied.
+func (e *Denied) Is(target error) bool { return target == ErrDenied }
 
 // undecided is the ErrUnavailable of a commit that nobody has answered: running the mutation again could do it twice.
 type undecided struct{ cause error }

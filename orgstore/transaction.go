@@ -74,6 +74,9 @@ type transaction struct {
 	latest   int64     // newest clock of the scopes locked so far
 	at       time.Time // zero until the first change
 	changes  []Change
+
+	as          *actor      // of the Engine whose operation is running
+	authorities []authority // that the operation relies on, until lock has confirmed them
 }
 
 // mutate runs op, all of it or nothing, in the transaction that e is bound to or else in one of its own. c is for the
@@ -84,10 +87,16 @@ func (e *Engine) mutate(ctx context.Context, c call, op func(tx *transaction) er
 }
 
 func (e *Engine) run(ctx context.Context, c call, v value, op func(tx *transaction) error) (Result, error) {
-	if e.tx != nil {
-		return e.tx.join(ctx, func() error { return op(e.tx) })
+	bounded := func(tx *transaction) error {
+		before := tx.as
+		tx.as = e.as
+		defer func() { tx.as, tx.authorities = before, nil }()
+		return op(tx)
 	}
-	result, err := e.commit(ctx, sql.LevelReadCommitted, c, v, op)
+	if e.tx != nil {
+		return e.tx.join(ctx, func() error { return bounded(e.tx) })
+	}
+	result, err := e.commit(e.acting(ctx), sql.LevelReadCommitted, c, v, bounded)
 	return result, e.failure(ctx, err)
 }
 
@@ -111,10 +120,12 @@ func (e *Engine) Transact(ctx context.Context, fn func(ctx context.Context, tx *
 		return e.tx.nest(ctx, func() error { return fn(ctx, e.tx.sql, e) })
 	}
 	inside := context.WithValue(ctx, insideKey{e.core}, true)
-	return e.commit(ctx, sql.LevelRepeatableRead, call{"transact"}, nil, func(tx *transaction) error {
+	return e.commit(e.acting(ctx), sql.LevelRepeatableRead, call{"transact"}, nil, func(tx *transaction) error {
 		tx.dirty = true
 		defer func() { tx.ended = true }()
-		return fn(inside, tx.sql, e.engine(tx))
+		bound := e.engine(tx)
+		bound.as = e.as
+		return fn(inside, tx.sql, bound)
 	})
 }
 
@@ -166,7 +177,7 @@ func (c *core) commit(ctx context.Context, level sql.IsolationLevel, what call, 
 			result.Replayed = tx.replayed
 			return result, nil
 		}
-		if ctx.Err() != nil || !c.dialect.Retryable(err) || time.Since(began) >= c.cfg.LockTimeout {
+		if ctx.Err() != nil || !c.dialect.Retryable(err) && !errors.Is(err, errMoved) || time.Since(began) >= c.cfg.LockTimeout {
 			return Result{}, err
 		}
 		if _, ok := errors.AsType[*undecided](err); ok {
@@ -278,9 +289,12 @@ func (tx *transaction) lock(ctx context.Context, write, read []Scope) error {
 		slices.SortFunc(scopes, order)
 		return slices.Compact(scopes)
 	}
-	clock, err := tx.dialect.Lock(ctx, tx.sql, sorted(write), sorted(read))
+	clock, err := tx.dialect.Lock(ctx, tx.sql, sorted(write), sorted(append(read, tx.reliedOn()...)))
 	tx.latest = max(tx.latest, clock)
-	return err
+	if err != nil {
+		return err
+	}
+	return tx.confirm(ctx)
 }
 
 // now returns the time of what the transaction writes: later than all changes of the scopes that it has locked, whatever
@@ -323,6 +337,9 @@ func (tx *transaction) raise(ctx context.Context, scope Scope, org, eventType st
 	is, err := eventJSON(after)
 	if err != nil {
 		return err
+	}
+	if tx.as != nil {
+		ctx = WithActor(ctx, tx.as.User)
 	}
 	actor, err := actorOf(ctx)
 	if err != nil {
