@@ -40,6 +40,30 @@ type Dialect interface {
 	// WHERE it is then returns no row, which is no answer.
 	Newest() string
 
+	// Feed returns the SQL that the change feed reads with.
+	Feed() Feed
+
 	// Prepares reports whether the driver keeps statements prepared by itself, so that the engine need not.
 	Prepares() bool
+}
+
+// Feed is SQL with which Engine.Poll and Events.Follow read what became visible. All but Since are expressions over the row of
+// orgauthz_meta, without parameters, that must not fail where Newest is true.
+type Feed struct {
+	// Snapshot is the text of what the statement sees, by the positions of Stamp: xmin:xmax:xip, as PostgreSQL writes its
+	// pg_snapshot. Seen are all transactions with positions below xmax that are not among xip (separated by commas); all of
+	// xip are at least xmin.
+	Snapshot string
+	// Since is the condition that a row's column position is not seen in a snapshot, whose xmax (a number) and xip (a text)
+	// are the two parameters, for example $1 and $2. It should be served by an index.
+	Since func(xmax, xip string) string
+	// Cluster is the text of what counts the positions: those of two clusters are not to be compared.
+	Cluster string
+	// Timeline is a text that changes when the server has come to its state in another way than by committing, as far as
+	// it knows: by promotion, or by recovery to a point in time.
+	Timeline string
+	// Progress is a number that is lower than it was only when commits have been lost.
+	Progress string
+	// Clock is the time now, in microseconds since 1970.
+	Clock string
 }

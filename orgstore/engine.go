@@ -50,8 +50,10 @@ type core struct {
 	cfg         Config
 	dialect     Dialect
 	write, read *sql.DB
-	byID        resolveStatement
-	byName      resolveStatement
+	feed        *sql.DB
+	byID        statement
+	byName      statement
+	changes     statement // of Poll
 
 	closeOnce sync.Once
 	closeErr  error
@@ -73,15 +75,18 @@ var _ Resolver = (*Engine)(nil)
 // Transactions on write are asked for with one of two isolation levels. With sql.LevelReadCommitted each statement must see
 // what was committed before it began; with sql.LevelRepeatableRead a transaction must keep seeing what its first statement
 // saw, and fail as Retryable when it changes what others have changed meanwhile. More isolation than that does no harm.
-// Statements on read must see the newest committed state when they begin, and transactions on read one snapshot. Both may be
-// the same pool. New owns them: they are closed with the Engine, and when New fails.
-func New(write, read *sql.DB, dialect Dialect, cfg Config) (*Engine, error) {
+// Statements on read must see the newest committed state when they begin, and transactions on read one snapshot. The
+// change feed is read on feed, like read but better not shared, so that it never waits for loads; one connection is enough.
+// All may be the same pool. New owns them: they are closed with the Engine, and when New fails.
+func New(write, read, feed *sql.DB, dialect Dialect, cfg Config) (*Engine, error) {
 	err := cfg.Validate()
-	c := &core{cfg: cfg.withDefaults(), dialect: dialect, write: write, read: read}
-	c.byID.text, c.byName.text = resolveByID+dialect.Newest(), resolveByName+dialect.Newest()
-	for _, s := range []*resolveStatement{&c.byID, &c.byName} {
+	c := &core{cfg: cfg.withDefaults(), dialect: dialect, write: write, read: read, feed: feed}
+	c.byID = statement{db: read, text: resolveByID + dialect.Newest()}
+	c.byName = statement{db: read, text: resolveByName + dialect.Newest()}
+	c.changes = statement{db: feed, text: changesStatement(dialect)}
+	for _, s := range []*statement{&c.byID, &c.byName, &c.changes} {
 		if err == nil && !dialect.Prepares() {
-			s.prepared, err = read.Prepare(s.text)
+			s.prepared, err = s.db.Prepare(s.text)
 		}
 	}
 	if err != nil {
@@ -131,12 +136,15 @@ func (c *core) close() error {
 		c.closed = true
 		c.mu.Unlock()
 		c.running.Wait()
-		for _, s := range []resolveStatement{c.byID, c.byName} {
+		for _, s := range []statement{c.byID, c.byName, c.changes} {
 			if s.prepared != nil {
 				c.closeErr = errors.Join(c.closeErr, s.prepared.Close())
 			}
 		}
 		c.closeErr = errors.Join(c.closeErr, c.read.Close())
+		if c.feed != c.read && c.feed != c.write {
+			c.closeErr = errors.Join(c.closeErr, c.feed.Close())
+		}
 		if c.write != c.read {
 			c.closeErr = errors.Join(c.closeErr, c.write.Close())
 		}
@@ -173,6 +181,24 @@ func (c *core) leave() { c.running.Done() }
 type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// statement is one that runs so often that it is prepared.
+type statement struct {
+	db       *sql.DB
+	text     string
+	prepared *sql.Stmt // on db; nil where the driver does it by itself
+}
+
+// query runs s on db, or in tx when there is one.
+func (s *statement) query(ctx context.Context, tx *transaction, args ...any) (*sql.Rows, error) {
+	switch {
+	case tx != nil:
+		return tx.sql.QueryContext(ctx, s.text, args...)
+	case s.prepared != nil:
+		return s.prepared.QueryContext(ctx, args...)
+	}
+	return s.db.QueryContext(ctx, s.text, args...)
 }
 
 // read runs f on the transaction that e is bound to, or else on the newest committed state.

@@ -38,22 +38,6 @@ const (
 	WHERE `
 )
 
-// resolveStatement is one of them, with the condition of the dialect.
-type resolveStatement struct {
-	text     string
-	prepared *sql.Stmt // on read; nil where the driver does it by itself
-}
-
-func (s *resolveStatement) query(ctx context.Context, c *core, tx *transaction, args ...any) (*sql.Rows, error) {
-	switch {
-	case tx != nil:
-		return tx.sql.QueryContext(ctx, s.text, args...)
-	case s.prepared != nil:
-		return s.prepared.QueryContext(ctx, args...)
-	}
-	return c.read.QueryContext(ctx, s.text, args...)
-}
-
 // errNoAnswer is the cause when a server returns nothing because it may not know the newest state.
 var errNoAnswer = errors.New("the database server is a standby, or in recovery, and may lack the newest changes")
 
@@ -103,7 +87,7 @@ func (e *Engine) Resolve(ctx context.Context, q Query) (*Access, error) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, e.cfg.LoadTimeout)
 	defer cancel()
-	rows, err := statement.query(bounded, e.core, e.tx, ref, sql.NullString{String: q.Principal, Valid: !nobody})
+	rows, err := statement.query(bounded, e.tx, ref, sql.NullString{String: q.Principal, Valid: !nobody})
 	if err != nil {
 		return nil, e.failure(ctx, err)
 	}

@@ -169,4 +169,19 @@ func (dialect) Stamp(ctx context.Context, tx *sql.Tx, now int64) (position, at i
 // Newest is asked with each answer, although connections to a standby are refused: a pooler may change what is behind one.
 func (dialect) Newest() string { return "NOT pg_is_in_recovery()" }
 
+// Feed tells what is visible from PostgreSQL's own snapshots, because transactions commit in another order than that of their
+// ids. The timeline is that of the write-ahead log that is written: the control file lags after a promotion.
+func (dialect) Feed() orgstore.Feed {
+	return orgstore.Feed{
+		Snapshot: `pg_current_snapshot()::text`,
+		Since: func(xmax, xip string) string {
+			return `(position >= ` + xmax + ` OR position = ANY (string_to_array(` + xip + `, ',')::bigint[]))`
+		},
+		Cluster:  `(SELECT system_identifier::text FROM pg_control_system())`,
+		Timeline: `left(pg_walfile_name(pg_current_wal_lsn()), 8)`,
+		Progress: `(pg_current_wal_lsn() - '0/0')::bigint`,
+		Clock:    `(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint`,
+	}
+}
+
 func (dialect) Prepares() bool { return true }

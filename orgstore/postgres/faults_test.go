@@ -276,6 +276,9 @@ func TestServerInRecovery(t *testing.T) {
 	if err := e.Health(t.Context()); !errors.Is(err, orgstore.ErrUnavailable) || !strings.Contains(err.Error(), "standby") {
 		t.Errorf("Health: %v", err)
 	}
+	if page, err := e.Poll(t.Context(), ""); page != nil || !errors.Is(err, orgstore.ErrUnavailable) || !strings.Contains(err.Error(), "standby") {
+		t.Errorf("Poll: %+v, %v", page, err)
+	}
 	if other, err := Open(t.Context(), address, orgstore.Config{}); err == nil {
 		t.Errorf("a standby was opened: %v", other.Close())
 	} else if !strings.Contains(err.Error(), "standby") {

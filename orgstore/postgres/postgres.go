@@ -52,7 +52,17 @@ func open(ctx context.Context, rawURL string, cfg orgstore.Config, d orgstore.Di
 	}
 	lockTimeout := cmp.Or(cfg.LockTimeout, 5*time.Second)
 	write := view(pool, max(1, int(config.MaxConns)/2), lockTimeout)
-	return orgstore.New(write, view(pool, 0, lockTimeout), d, cfg)
+	feed := stdlib.OpenDB(*config.ConnConfig)
+	feed.SetMaxOpenConns(1)
+	e, err := orgstore.New(write, view(pool, 0, lockTimeout), feed, d, cfg)
+	if err != nil {
+		return nil, err
+	}
+	// Gives a new database its epoch, and one that was restored into another cluster another one.
+	if _, err := e.Poll(ctx, ""); err != nil {
+		return nil, explain(config, errors.Join(err, e.Close()))
+	}
+	return e, nil
 }
 
 // parse reads the URL. Nothing of what is wrong with it is repeated that could be a part of the password.

@@ -50,4 +50,19 @@ func (dialect) Stamp(ctx context.Context, tx *sql.Tx, now int64) (position, at i
 
 func (dialect) Newest() string { return "1 = 1" }
 
+// Feed counts positions in the row of orgauthz_meta, which is what a statement sees of it: one transaction writes at a time.
+// A file has no timeline; that it was replaced by an older copy shows in the counter.
+func (dialect) Feed() orgstore.Feed {
+	return orgstore.Feed{
+		Snapshot: `(position + 1) || ':' || (position + 1) || ':'`,
+		Since: func(xmax, xip string) string {
+			return `(position >= ` + xmax + ` AND ` + xip + ` IS NOT NULL)` // nothing else is ever in progress
+		},
+		Cluster:  `'sqlite'`,
+		Timeline: `''`,
+		Progress: `position`,
+		Clock:    `CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)`,
+	}
+}
+
 func (dialect) Prepares() bool { return false }

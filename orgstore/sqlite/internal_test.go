@@ -139,7 +139,7 @@ func TestReadsAreOneStatement(t *testing.T) {
 	}
 	statements := new(atomic.Int64)
 	db := sql.OpenDB(counter{c, statements})
-	reader, err := orgstore.New(db, db, dialect{}, orgstore.Config{})
+	reader, err := orgstore.New(db, db, db, dialect{}, orgstore.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestEndedTransaction(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := orgstore.New(db, db, test.dialect, orgstore.Config{})
+			e, err := orgstore.New(db, db, db, test.dialect, orgstore.Config{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -73,11 +73,23 @@ func open(ctx context.Context, path string, cfg orgstore.Config) (*orgstore.Engi
 	readers := min(max(4, 2*runtime.GOMAXPROCS(0)), 16) // each with a page cache of up to 8 MiB
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-
-	if err := prepare(ctx, write, cmp.Or(cfg.LockTimeout, 5*time.Second)); err != nil {
+	feed, err := pool(absolute, "", url.Values{"_pragma": {"query_only(1)", "busy_timeout(5000)"}})
+	if err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
 	}
-	return orgstore.New(write, read, dialect{}, cfg)
+	feed.SetMaxOpenConns(1)
+
+	if err := prepare(ctx, write, cmp.Or(cfg.LockTimeout, 5*time.Second)); err != nil {
+		return nil, errors.Join(err, feed.Close(), read.Close(), write.Close())
+	}
+	e, err := orgstore.New(write, read, feed, dialect{}, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.Poll(ctx, ""); err != nil { // gives a new database its epoch
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
 }
 
 // prepare switches the database to the write-ahead log, waiting at most patience for others who have it locked, and brings
