@@ -30,6 +30,10 @@ type Dialect interface {
 	// statement by itself. It returns nil where a failed transaction refuses later statements.
 	Alive(ctx context.Context, tx *sql.Tx) error
 
+	// Join returns an Invalid of the field tx when operations cannot run in tx, which somebody else began: when it is not one
+	// of the database that own is a pool of, cannot write, or lacks what the engine's own have. It makes what it can so.
+	Join(ctx context.Context, tx *sql.Tx, own *sql.DB) error
+
 	// Stamp returns the position of the transaction's changes, and their time: now, or later where the database keeps one
 	// clock for all transactions. Ids that are made of both sort in the order of commits as far as these depend on each
 	// other: now is later than what Lock returned. Both in microseconds since 1970. It is called once per transaction,

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// The categories of errors. Every error of this package is one of them by errors.Is, or is the context's error, or came
-// from a caller's own function. Only an Engine that acts for somebody (see Engine.As) answers ErrDenied.
+// The categories of errors. Every error of this package is one of them by errors.Is, or is ErrNotCommitted or the context's error,
+// or came from a caller's own function. Only an Engine that acts for somebody (see Engine.As) answers ErrDenied.
 var (
 	ErrNotFound    = errors.New("orgstore: not found")
 	ErrConflict    = errors.New("orgstore: conflict")

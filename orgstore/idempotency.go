@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 )
 
 // maxIdempotencyKey is in bytes.
@@ -28,8 +29,8 @@ type idempotencyKey struct{}
 // tickets, which are shown once. OnCommit tells the changes again, because the first process may not have come to tell them.
 //
 // A key belongs to one mutation: take a new context for the next. Given to Transact it belongs to that as a whole, whatever its
-// function is, which then does not run again; operations inside of it, as in the Engine of In, take no key of their own.
-// Clean needs none.
+// function is, which then does not run again; operations inside of it, and those of the Engine of In,
+// take no key. Clean needs none.
 func WithIdempotencyKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, idempotencyKey{}, key)
 }
@@ -37,6 +38,14 @@ func WithIdempotencyKey(ctx context.Context, key string) context.Context {
 // call is an operation and its arguments as the caller gave them, before anything was generated: what two calls with one
 // idempotency key must have in common. nil for what takes no key.
 type call []any
+
+// of is c as the call of a, so that an answer from memory goes to nobody else.
+func (c call) of(a *actor) call {
+	if a == nil || c == nil {
+		return c
+	}
+	return append(slices.Clone(c), a.Actor)
+}
 
 // once is a mutation that is done once.
 type once struct {

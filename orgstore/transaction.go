@@ -67,6 +67,9 @@ type transaction struct {
 	ended bool // the function of Transact has returned, or the database has ended the transaction
 	dirty bool // something was written, or may have been, that is none of changes
 
+	foreign bool // somebody else ends it
+	fitting bool // foreign, and found to be fit
+
 	replayed bool // changes are those of an earlier transaction
 
 	id       string // change id
@@ -74,6 +77,7 @@ type transaction struct {
 	latest   int64     // newest clock of the scopes locked so far
 	at       time.Time // zero until the first change
 	changes  []Change
+	events   []string // their ids
 
 	as          *actor      // of the Engine whose operation is running
 	authorities []authority // that the operation relies on, until lock has confirmed them
@@ -96,7 +100,7 @@ func (e *Engine) run(ctx context.Context, c call, v value, op func(tx *transacti
 	if e.tx != nil {
 		return e.tx.join(ctx, func() error { return bounded(e.tx) })
 	}
-	result, err := e.commit(e.acting(ctx), sql.LevelReadCommitted, c, v, bounded)
+	result, err := e.commit(e.acting(ctx), sql.LevelReadCommitted, c.of(e.as), v, bounded)
 	return result, e.failure(ctx, err)
 }
 
@@ -120,7 +124,7 @@ func (e *Engine) Transact(ctx context.Context, fn func(ctx context.Context, tx *
 		return e.tx.nest(ctx, func() error { return fn(ctx, e.tx.sql, e) })
 	}
 	inside := context.WithValue(ctx, insideKey{e.core}, true)
-	return e.commit(e.acting(ctx), sql.LevelRepeatableRead, call{"transact"}, nil, func(tx *transaction) error {
+	return e.commit(e.acting(ctx), sql.LevelRepeatableRead, call{"transact"}.of(e.as), nil, func(tx *transaction) error {
 		tx.dirty = true
 		defer func() { tx.ended = true }()
 		bound := e.engine(tx)
@@ -225,6 +229,11 @@ func (c *core) attempt(ctx context.Context, level sql.IsolationLevel, op func(tx
 
 // usable reports whether operations can still join tx.
 func (tx *transaction) usable(ctx context.Context) error {
+	if tx.foreign {
+		if err := tx.fit(ctx); err != nil {
+			return tx.failure(ctx, err)
+		}
+	}
 	if !tx.ended {
 		err := tx.dialect.Alive(ctx, tx.sql)
 		if err == nil {
@@ -254,7 +263,7 @@ func (tx *transaction) nest(ctx context.Context, fn func() error) (Result, error
 		if done {
 			return
 		}
-		tx.changes, tx.at = tx.changes[:before], at // a stamp taken by fn is undone with the rest
+		tx.changes, tx.events, tx.at = tx.changes[:before], tx.events[:before], at // a stamp taken by fn is undone with the rest
 		// Not with ctx: it may be what ended fn. Where this fails, the database has ended the whole transaction.
 		undo := context.WithoutCancel(ctx)
 		if _, e := tx.sql.ExecContext(undo, "ROLLBACK TO SAVEPOINT "+savepoint); e != nil {
@@ -305,7 +314,7 @@ func (tx *transaction) now(ctx context.Context) (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		tx.id = "chg_" + strings.ToLower(rand.Text())
+		tx.id = cmp.Or(tx.id, "chg_"+strings.ToLower(rand.Text()))
 		tx.position, tx.at = position, time.UnixMicro(at).UTC()
 	}
 	if tx.at.UnixMicro() <= tx.latest {
@@ -354,6 +363,7 @@ func (tx *transaction) raise(ctx context.Context, scope Scope, org, eventType st
 	if err != nil {
 		return err
 	}
+	tx.events = append(tx.events, id)
 	tx.changes = append(tx.changes, Change{Scope: scope, Revision: revision, ID: tx.id, Type: eventType})
 	return nil
 }

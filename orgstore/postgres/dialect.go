@@ -159,6 +159,32 @@ func less(a, b orgstore.Scope) bool {
 // Alive leaves it to PostgreSQL, which refuses a savepoint outside of a transaction, and to the commit.
 func (dialect) Alive(context.Context, *sql.Tx) error { return nil }
 
+// Join also makes the commit wait for the disk, as those of the engine's own do. It asks nothing that could fail, which would
+// end the transaction.
+func (dialect) Join(ctx context.Context, tx *sql.Tx, own *sql.DB) error {
+	const table = `SELECT COALESCE(to_regclass('orgauthz_scopes')::oid::bigint, 0), current_database()`
+	var theirs, ours struct {
+		table    int64
+		database string
+	}
+	var readOnly, commit string
+	if err := tx.QueryRowContext(ctx, table+`, current_setting('transaction_read_only'),
+		CASE WHEN current_setting('synchronous_commit') IN ('on', 'remote_apply') THEN '' ELSE set_config('synchronous_commit', 'on', true) END`).
+		Scan(&theirs.table, &theirs.database, &readOnly, &commit); err != nil {
+		return err
+	}
+	if err := own.QueryRowContext(ctx, table).Scan(&ours.table, &ours.database); err != nil {
+		return err
+	}
+	switch {
+	case theirs != ours:
+		return &orgstore.Invalid{Field: "tx", Text: "must be one of the engine's database, with its tables on the search_path"}
+	case readOnly != "off":
+		return &orgstore.Invalid{Field: "tx", Text: "must be writable"}
+	}
+	return nil
+}
+
 // Stamp takes the transaction's id as position, from which a reader with a snapshot knows what it has not seen yet. There is
 // no row that all transactions would have to update.
 func (dialect) Stamp(ctx context.Context, tx *sql.Tx, now int64) (position, at int64, err error) {

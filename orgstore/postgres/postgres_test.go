@@ -1,6 +1,10 @@
 package postgres
 
 import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
 	"testing"
 	"time"
 
@@ -62,4 +66,82 @@ func TestNodes(t *testing.T) {
 func TestIdempotency(t *testing.T) {
 	t.Parallel()
 	orgstoretest.TestIdempotency(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openAt(t, database(t), cfg) })
+}
+
+func TestIn(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestIn(t, func(t testing.TB) (*orgstore.Engine, orgstoretest.Foreign) {
+		address := database(t)
+		db := own(t, address)
+		begin := func(level sql.IsolationLevel) func(context.Context) (*sql.Tx, error) {
+			return func(ctx context.Context) (*sql.Tx, error) { return db.BeginTx(ctx, &sql.TxOptions{Isolation: level}) }
+		}
+		return openAt(t, address, orgstore.Config{}), orgstoretest.Foreign{
+			Begin: begin(sql.LevelDefault), Snapshot: begin(sql.LevelRepeatableRead),
+		}
+	})
+}
+
+// own opens a pool as an application has it.
+func own(t testing.TB, address string) *sql.DB {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := u.Query()
+	query.Del("pool_max_conns")
+	u.RawQuery = query.Encode()
+	db, err := sql.Open("pgx", u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(4)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// What is unfit for operations of the engine is told before anything is written; commits are synced whatever the pool's default.
+func TestInUnfit(t *testing.T) {
+	t.Parallel()
+	address := database(t)
+	e := openAt(t, address, orgstore.Config{})
+	begin := func(address string, opts *sql.TxOptions) *sql.Tx {
+		t.Helper()
+		tx, err := own(t, address).BeginTx(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = tx.Rollback() })
+		return tx
+	}
+	other := database(t)
+	openAt(t, other, orgstore.Config{})
+	for name, tx := range map[string]*sql.Tx{
+		"another schema": begin(other, nil),
+		"no schema":      begin(with(t, address, "search_path", "pg_catalog"), nil),
+		"read only":      begin(address, &sql.TxOptions{ReadOnly: true}),
+	} {
+		_, _, err := e.In(tx).Users.Create(t.Context(), orgstore.User{ID: "u"})
+		if invalid, ok := errors.AsType[*orgstore.Invalid](err); !ok || invalid.Field != "tx" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for setting, want := range map[string]string{"off": "on", "local": "on", "on": "on", "remote_apply": "remote_apply"} {
+		tx := begin(with(t, address, "synchronous_commit", setting), nil)
+		if _, _, err := e.In(tx).Users.Create(t.Context(), orgstore.User{ID: "u " + setting}); err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if err := tx.QueryRowContext(t.Context(), `SELECT current_setting('synchronous_commit')`).Scan(&got); err != nil || got != want {
+			t.Errorf("synchronous_commit %s became %s, %v", setting, got, err)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Error(err)
+		}
+	}
 }

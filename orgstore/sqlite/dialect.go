@@ -41,6 +41,33 @@ func (dialect) Alive(ctx context.Context, tx *sql.Tx) error {
 	return errors.Join(errors.New("SQLite has rolled the transaction back"), err)
 }
 
+// Join insists on foreign keys, which every connection has to be told to keep: without them a member who is removed would
+// leave roles behind.
+func (dialect) Join(ctx context.Context, tx *sql.Tx, own *sql.DB) error {
+	const file = `SELECT file FROM pragma_database_list WHERE name = 'main'`
+	var keys, readOnly int
+	var theirs, ours string
+	if err := tx.QueryRowContext(ctx, `SELECT (SELECT foreign_keys FROM pragma_foreign_keys), (SELECT query_only FROM pragma_query_only),
+		(`+file+`)`).Scan(&keys, &readOnly, &theirs); err != nil {
+		return err
+	}
+	if err := own.QueryRowContext(ctx, file).Scan(&ours); err != nil {
+		return err
+	}
+	switch {
+	case theirs != ours:
+		return &orgstore.Invalid{Field: "tx", Text: "must be one of the engine's database file"}
+	case keys == 0:
+		return &orgstore.Invalid{Field: "tx", Text: "must be one of a connection with foreign_keys on"}
+	case readOnly != 0:
+		return &orgstore.Invalid{Field: "tx", Text: "must be writable"}
+	}
+	// Takes the write lock, or fails when others have written since tx read for the first time: otherwise an operation could
+	// find in an old state that there is nothing to do.
+	_, err := tx.ExecContext(ctx, `UPDATE orgauthz_meta SET position = position WHERE id = 1`)
+	return err
+}
+
 func (dialect) Stamp(ctx context.Context, tx *sql.Tx, now int64) (position, at int64, err error) {
 	err = tx.QueryRowContext(ctx, `
 		UPDATE orgauthz_meta SET position = position + 1, clock = CASE WHEN clock < $1 THEN $1 ELSE clock END
