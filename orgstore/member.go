@@ -83,7 +83,7 @@ func (s *Members) Add(ctx context.Context, org, user string, opts MemberOptions)
 		if err != nil {
 			return err
 		}
-		if err := checkRoles(ctx, tx, is.Roles); err != nil || before != nil {
+		if err := checkRoles(ctx, tx, org, is.Roles); err != nil || before != nil {
 			return err
 		}
 		// The organization's row holds the number of its members and is the lock that makes the limit hold.
@@ -200,7 +200,7 @@ func (s *Members) change(ctx context.Context, c call, org, user string, roles []
 		}
 		added, removed := without(is.Roles, before.Roles), without(before.Roles, is.Roles)
 		if len(added) > 0 {
-			if err := checkRoles(ctx, tx, added); err != nil {
+			if err := checkRoles(ctx, tx, org, added); err != nil {
 				return err
 			}
 			if limit := tx.cfg.Limits.RolesPerMember; len(is.Roles) > limit {
@@ -296,13 +296,13 @@ func checkKind(kind string) error {
 	return nil
 }
 
-// checkRoles checks that a member can be given these roles, if it held no others.
-func checkRoles(ctx context.Context, tx *transaction, roles []string) error {
+// checkRoles checks that a member of org can be given these roles, if it held no others (rules ROL-2, ROL-4).
+func checkRoles(ctx context.Context, tx *transaction, org string, roles []string) error {
 	if limit := tx.cfg.Limits.RolesPerMember; len(roles) > limit {
 		return &Limit{"roles per member", limit}
 	}
 	for _, id := range roles {
-		if _, err := role(ctx, tx.sql, id); err != nil {
+		if _, err := roleIn(ctx, tx.sql, org, id); err != nil {
 			return err
 		}
 	}

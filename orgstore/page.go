@@ -199,6 +199,14 @@ func (opts ListOptions) limit() (int, error) {
 	return limit, nil
 }
 
+// beginning returns the bounds of the texts that begin with query: from ones included, to ones not.
+func beginning(query string) (from, to string, err error) {
+	if !printable(query) || len(query) > 1024 {
+		return "", "", &Invalid{"Query", "", "must be at most 1,024 bytes of printable characters"}
+	}
+	return query, query + "\U0010FFFF", nil // no printable character is greater
+}
+
 // byID is the key of a listing that is sorted by id alone.
 func byID[T any](id func(T) string) func(T, Sort) (any, string) {
 	return func(item T, _ Sort) (any, string) { return nil, id(item) }

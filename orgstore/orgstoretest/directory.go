@@ -160,7 +160,7 @@ func rolesLife(t *engineTest) {
 	t.conflict(err, "role", "id")
 	_, _, err = t.Roles.Create(ctx, orgstore.Role{Name: "given"})
 	t.conflict(err, "role", "name")
-	page, err := t.Roles.List(ctx, orgstore.ListOptions{})
+	page, err := t.Roles.List(ctx, orgstore.RoleListOptions{})
 	if err != nil || len(page.Items) != 4 {
 		t.Errorf("list: %d, %v", len(page.Items), err)
 	}

@@ -1,0 +1,8 @@
+-- Organization roles below a ceiling, and requests of people who want to be members.
+
+-- +goose Up
+
+-- template is 1 for roles of the tenant that organizations may base roles of their own on; base_id names such a role, empty for none.
+ALTER TABLE orgauthz_roles ADD COLUMN template SMALLINT NOT NULL DEFAULT 0;
+ALTER TABLE orgauthz_roles ADD COLUMN base_id TEXT NOT NULL DEFAULT '';
+CREATE INDEX orgauthz_roles_org ON orgauthz_roles (org_id, id) WHERE deleted_at IS NULL;
