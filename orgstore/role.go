@@ -219,6 +219,9 @@ func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
 		if err == nil {
 			err = r.checkBase(ctx, tx.sql, true)
 		}
+		if err == nil {
+			err = tx.holdPermissions(ctx, r.Organization, r.Permissions)
+		}
 		if limit := tx.cfg.Limits.OrganizationRoles; err == nil && r.Organization != "" && roles >= limit {
 			err = &Limit{"organization roles", limit}
 		}
@@ -234,9 +237,6 @@ func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`,
 			r.ID, r.Organization, r.Name, r.Description, strings.Join(r.Permissions, " "), flag(r.Template), r.Base,
 			r.CreatedAt.UnixMicro()); err != nil {
-			return err
-		}
-		if err := tx.hold(ctx, r.Organization, []string{r.ID}); err != nil {
 			return err
 		}
 		return tx.raise(ctx, RoleScope(r.ID), r.Organization, "role.created", nil, &r)
@@ -349,6 +349,10 @@ func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, er
 				return err
 			}
 		}
+		// Before anything is written: whoever holds the role would hold what they add to it.
+		if err := tx.holdPermissions(ctx, org, without(r.Permissions, before.Permissions)); err != nil {
+			return err
+		}
 		if r.UpdatedAt, err = tx.now(ctx); err != nil {
 			return err
 		}
@@ -357,11 +361,6 @@ func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, er
 			WHERE id = $1`,
 			id, r.Name, r.Description, strings.Join(r.Permissions, " "), flag(r.Template), r.Base, r.UpdatedAt.UnixMicro()); err != nil {
 			return err
-		}
-		if len(without(r.Permissions, before.Permissions)) > 0 || r.Base != before.Base {
-			if err := tx.hold(ctx, org, []string{id}); err != nil {
-				return err
-			}
 		}
 		return tx.raise(ctx, RoleScope(id), org, "role.updated", before, &r)
 	})
