@@ -14,17 +14,18 @@ const cleanBatch = 1000
 // no revision and tells no event. Call it now and then; it may be stopped at any time.
 func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 	for {
-		n := 0
+		n, more := 0, false
 		_, err := e.mutate(ctx, nil, func(tx *transaction) error {
-			n, tx.dirty = 0, true
+			n, more, tx.dirty = 0, false, true
 			var id string
 			// Who deletes members locks the row that counts them first.
 			err := tx.sql.QueryRowContext(ctx, `
-				UPDATE orgauthz_organizations SET members = members
-				WHERE id = (SELECT id FROM orgauthz_organizations WHERE deleted_at IS NOT NULL AND members > 0 LIMIT 1)
+				UPDATE orgauthz_organizations SET cleaned = cleaned
+				WHERE id = (SELECT id FROM orgauthz_organizations WHERE deleted_at IS NOT NULL AND cleaned = 0 LIMIT 1)
 				RETURNING id`).Scan(&id)
 			if err == nil {
-				n, err = cleanOrganization(ctx, tx, id)
+				n, err = cleanOrganization(ctx, tx, id, cleanBatch)
+				more = true
 				return err
 			}
 			if !errors.Is(err, sql.ErrNoRows) {
@@ -43,22 +44,36 @@ func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 			return err
 		})
 		deleted += n
-		if err != nil || n == 0 {
+		if err != nil || n == 0 && !more {
 			return deleted, err
 		}
 	}
 }
 
-// cleanOrganization deletes members of a deleted organization, with the roles that they held there.
-func cleanOrganization(ctx context.Context, tx *transaction, id string) (int, error) {
-	n, err := affected(tx.sql.ExecContext(ctx, `
-		DELETE FROM orgauthz_members WHERE org_id = $1 AND user_id IN
-			(SELECT user_id FROM orgauthz_members WHERE org_id = $1 ORDER BY user_id LIMIT $2)`, id, cleanBatch))
-	if err != nil || n == 0 {
-		return n, err
+// owned lists the tables of what organizations have, each after those that refer to it, with the columns that are its key beside
+// org_id. Rows that depend on one of them with ON DELETE CASCADE go along.
+var owned = []struct{ table, key string }{
+	{"orgauthz_members", "user_id"},
+	{"orgauthz_domains", "id"},
+}
+
+// cleanOrganization deletes at most so many rows of what a deleted organization had, and writes down when none is left.
+func cleanOrganization(ctx context.Context, tx *transaction, id string, most int) (deleted int, err error) {
+	members := 0
+	for _, o := range owned {
+		n, err := affected(tx.sql.ExecContext(ctx, `
+			DELETE FROM `+o.table+` WHERE org_id = $1 AND (`+o.key+`) IN
+				(SELECT `+o.key+` FROM `+o.table+` WHERE org_id = $1 ORDER BY `+o.key+` LIMIT $2)`, id, most-deleted))
+		if err != nil {
+			return deleted, err
+		}
+		if deleted += n; o.table == "orgauthz_members" {
+			members = n
+		}
 	}
-	_, err = tx.sql.ExecContext(ctx, `UPDATE orgauthz_organizations SET members = members - $2 WHERE id = $1`, id, n)
-	return n, err
+	_, err = tx.sql.ExecContext(ctx, `UPDATE orgauthz_organizations SET members = members - $2, cleaned = $3 WHERE id = $1`,
+		id, members, flag(deleted < most))
+	return deleted, err
 }
 
 // cleanRole takes a deleted role from members.

@@ -18,7 +18,7 @@ var (
 
 // NotFound is the error of an operation on a thing that is not there, or not any more. It is an ErrNotFound.
 type NotFound struct {
-	Kind string // organization, user, role or member
+	Kind string // organization, user, role, member, domain and so on
 }
 
 func (e *NotFound) Error() string { return "orgstore: no such " + e.Kind }
@@ -28,7 +28,7 @@ func (e *NotFound) Is(target error) bool { return target == ErrNotFound }
 
 // Conflict is the error of an operation that would make two things share what only one may have. It is an ErrConflict.
 type Conflict struct {
-	Kind  string // organization, user or role
+	Kind  string // organization, user, role, domain and so on
 	Field string // id or name: what is taken; an id is also taken by a deleted organization or role, for ever
 }
 

@@ -29,19 +29,16 @@ type OrganizationUpdate struct {
 // Organizations are the organizations of an Engine.
 type Organizations struct{ e *Engine }
 
-const organizationColumns = `id, name, display_name, status, metadata, created_at, updated_at`
+const organizationColumns = `o.id, o.name, o.display_name, o.status, o.metadata, o.created_at, o.updated_at`
 
 func scanOrganization(row scanner) (*Organization, error) {
 	var o Organization
-	var metadata string
-	var created, updated int64
-	if err := row.Scan(&o.ID, &o.Name, &o.DisplayName, &o.Status, &metadata, &created, &updated); err != nil {
-		return nil, err
-	}
-	var err error
-	o.Metadata, err = decodeMetadata(metadata)
-	o.CreatedAt, o.UpdatedAt = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
-	return &o, err
+	return &o, row.Scan(o.columns()...)
+}
+
+// columns are where a row of organizationColumns goes.
+func (o *Organization) columns() []any {
+	return []any{&o.ID, &o.Name, &o.DisplayName, &o.Status, pairs{&o.Metadata}, instant{&o.CreatedAt}, instant{&o.UpdatedAt}}
 }
 
 // organization reads a live organization.
@@ -50,7 +47,7 @@ func organization(ctx context.Context, q queryer, id string) (*Organization, err
 		return nil, &NotFound{"organization"}
 	}
 	return one(scanOrganization(q.QueryRowContext(ctx,
-		`SELECT `+organizationColumns+` FROM orgauthz_organizations WHERE id = $1 AND deleted_at IS NULL`, id)))("organization")
+		`SELECT `+organizationColumns+` FROM orgauthz_organizations o WHERE o.id = $1 AND o.deleted_at IS NULL`, id)))("organization")
 }
 
 // one turns the absence of a row into a NotFound.
@@ -160,15 +157,15 @@ func (s *Organizations) GetByName(ctx context.Context, name string) (*Organizati
 	}
 	return read(ctx, s.e, func(q queryer) (*Organization, error) {
 		return one(scanOrganization(q.QueryRowContext(ctx,
-			`SELECT `+organizationColumns+` FROM orgauthz_organizations WHERE name = $1 AND deleted_at IS NULL`, name)))("organization")
+			`SELECT `+organizationColumns+` FROM orgauthz_organizations o WHERE o.name = $1 AND o.deleted_at IS NULL`, name)))("organization")
 	})
 }
 
 var organizationList = listing[*Organization]{
 	name:  "organizations",
-	query: `SELECT ` + organizationColumns + ` FROM orgauthz_organizations WHERE deleted_at IS NULL`,
-	id:    "id",
-	sorts: map[Sort]string{SortName: "name", SortCreated: "created_at"},
+	query: `SELECT ` + organizationColumns + ` FROM orgauthz_organizations o WHERE o.deleted_at IS NULL`,
+	id:    "o.id",
+	sorts: map[Sort]string{SortName: "o.name", SortCreated: "o.created_at"},
 	scan:  scanOrganization,
 	key: func(o *Organization, by Sort) (any, string) {
 		if by == SortName {
@@ -278,7 +275,7 @@ func (s *Organizations) change(ctx context.Context, c call, id, eventType string
 // Delete ends the organization and everything in it at once; users stay (rule ORG-5). Its name is free from then on, its id
 // is never given again. Deleting one that is not there changes nothing.
 //
-// The rows of its members that are too many for one transaction stay behind unseen until Engine.Clean.
+// What belongs to it and is too much for one transaction stays behind unseen until Engine.Clean.
 func (s *Organizations) Delete(ctx context.Context, id string) (Result, error) {
 	return s.e.mutate(ctx, call{"organizations.delete", id}, func(tx *transaction) error {
 		if err := tx.lock(ctx, []Scope{OrganizationScope(id)}, nil); err != nil {
@@ -307,7 +304,7 @@ func (s *Organizations) Delete(ctx context.Context, id string) (Result, error) {
 		if err := count(ctx, tx, -1); err != nil {
 			return err
 		}
-		if _, err := cleanOrganization(ctx, tx, id); err != nil {
+		if _, err := cleanOrganization(ctx, tx, id, cleanBatch); err != nil {
 			return err
 		}
 		if err := tx.raise(ctx, OrganizationScope(id), id, "organization.deleted", o, nil); err != nil {

@@ -2,9 +2,12 @@ package orgstore
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -69,6 +72,22 @@ func (l listing[T]) read(ctx context.Context, e *Engine, opts ListOptions) (Page
 		l.cut(&page, limit, opts)
 		return page, err
 	})
+}
+
+// of returns the page that opts selects of what organization org has; $1 is its id in the query. Errors: NotFound (organization).
+func (l listing[T]) of(ctx context.Context, e *Engine, org string, opts ListOptions) (page Page[T], err error) {
+	l.args = append([]any{org}, l.args...)
+	if _, _, _, err := l.page(opts); err != nil {
+		return page, err
+	}
+	if !validID("org_", org) {
+		return page, &NotFound{"organization"}
+	}
+	page, err = l.read(ctx, e, opts)
+	if err == nil && len(page.Items) == 0 {
+		_, err = e.Organizations.Get(ctx, org)
+	}
+	return page, err
 }
 
 // page returns the statement that reads one item more than the page has.
@@ -232,3 +251,25 @@ func collect[T any](ctx context.Context, q queryer, query string, args []any, sc
 
 // scanner is a row: *sql.Row or *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
+
+// instant is a time as it is stored, in microseconds: NULL for the zero time, which 0 is read as too.
+type instant struct{ t *time.Time }
+
+// Scan makes instant a sql.Scanner.
+func (i instant) Scan(src any) error {
+	var at sql.NullInt64
+	err := at.Scan(src)
+	*i.t = time.Time{}
+	if at.Int64 != 0 {
+		*i.t = time.UnixMicro(at.Int64).UTC()
+	}
+	return err
+}
+
+// Value makes instant a driver.Valuer.
+func (i instant) Value() (driver.Value, error) {
+	if i.t.IsZero() {
+		return nil, nil
+	}
+	return i.t.UnixMicro(), nil
+}

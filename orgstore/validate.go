@@ -2,6 +2,7 @@ package orgstore
 
 import (
 	"crypto/rand"
+	"database/sql"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -192,6 +193,19 @@ func decodeMetadata(s string) (m map[string]string, err error) {
 	}
 	err = json.Unmarshal([]byte(s), &m)
 	return m, err
+}
+
+// pairs is where stored metadata goes.
+type pairs struct{ m *map[string]string }
+
+// Scan makes pairs a sql.Scanner.
+func (p pairs) Scan(src any) error {
+	var text sql.NullString
+	err := text.Scan(src)
+	if err == nil {
+		*p.m, err = decodeMetadata(text.String)
+	}
+	return err
 }
 
 // checkPermissions returns permissions sorted, each once. A permission is a scope-token of RFC 6749 section 3.3, so that it

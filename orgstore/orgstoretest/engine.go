@@ -24,7 +24,7 @@ func TestEngine(t *testing.T, open func(t testing.TB) *orgstore.Engine) {
 type cases map[string]func(*engineTest)
 
 // allCases lists the cases of every noun, each in the file of its noun.
-var allCases = []cases{coreCases, feedCases, organizationRoleCases}
+var allCases = []cases{coreCases, feedCases, organizationRoleCases, domainCases}
 
 func merged(all ...cases) cases {
 	sum := cases{}
