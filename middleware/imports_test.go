@@ -271,6 +271,9 @@ func reached(pkgs map[string]listed, p string) map[string][]string {
 			chain = append(chain, from)
 		}
 		for _, to := range pkgs[from].Imports {
+			if to == "C" && pkgs[from].Standard { // no package: net asks the system's resolver
+				continue
+			}
 			if _, seen := chains[to]; !seen && to != p {
 				chains[to] = chain
 				queue = append(queue, to)
