@@ -47,6 +47,13 @@ type Dialect interface {
 	// Feed returns the SQL that the change feed reads with.
 	Feed() Feed
 
+	// References is a statement that lists the columns of all foreign keys of the engine's tables: table, what names the key
+	// within it, column, table and column that it refers to; those of one key after each other.
+	References() string
+
+	// Damage is a statement that returns what the database finds damaged in itself, as text; empty where it cannot tell.
+	Damage() string
+
 	// Prepares reports whether the driver keeps statements prepared by itself, so that the engine need not.
 	Prepares() bool
 }

@@ -210,4 +210,17 @@ func (dialect) Feed() orgstore.Feed {
 	}
 }
 
+func (dialect) References() string {
+	return `
+		SELECT c.conrelid::regclass::text, c.conname::text, child.attname::text, c.confrelid::regclass::text, parent.attname::text
+		FROM pg_constraint c, unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (child, parent, n), pg_attribute child, pg_attribute parent
+		WHERE c.contype = 'f' AND c.connamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'orgauthz_scopes'::regclass)
+		AND c.conrelid::regclass::text LIKE 'orgauthz\_%'
+		AND child.attrelid = c.conrelid AND child.attnum = k.child AND parent.attrelid = c.confrelid AND parent.attnum = k.parent
+		ORDER BY c.conrelid::regclass::text, c.conname, k.n`
+}
+
+// Damage leaves it to the extension amcheck, which an administrator has to create.
+func (dialect) Damage() string { return "" }
+
 func (dialect) Prepares() bool { return true }

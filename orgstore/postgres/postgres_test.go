@@ -145,3 +145,11 @@ func TestInUnfit(t *testing.T) {
 		}
 	}
 }
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestVerify(t, func(t testing.TB) (*orgstore.Engine, *sql.DB) {
+		address := database(t)
+		return openAt(t, address, orgstore.Config{}), own(t, with(t, address, "session_replication_role", "replica"))
+	})
+}

@@ -92,4 +92,14 @@ func (dialect) Feed() orgstore.Feed {
 	}
 }
 
+func (dialect) References() string {
+	return `
+		SELECT t.name, CAST(f.id AS TEXT), f."from", f."table", f."to" FROM sqlite_master t JOIN pragma_foreign_key_list(t.name) f
+		WHERE t.type = 'table' AND t.name LIKE 'orgauthz\_%' ESCAPE '\' ORDER BY t.name, f.id, f.seq`
+}
+
+func (dialect) Damage() string {
+	return `SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`
+}
+
 func (dialect) Prepares() bool { return false }

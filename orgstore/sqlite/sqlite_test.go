@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"database/sql"
 	"path/filepath"
 	"testing"
 
@@ -45,5 +46,13 @@ func TestIdempotency(t *testing.T) {
 	t.Parallel()
 	orgstoretest.TestIdempotency(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine {
 		return openFile(t, filepath.Join(t.TempDir(), "orgs.db"), cfg)
+	})
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestVerify(t, func(t testing.TB) (*orgstore.Engine, *sql.DB) {
+		path := filepath.Join(t.TempDir(), "orgs.db")
+		return openFile(t, path, orgstore.Config{}), own(t, path, "")
 	})
 }
