@@ -4,21 +4,31 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 )
 
 // TestEngine tests an Engine: the rules of the domain, revisions and events, transactions, and callers at the same time.
-// open returns a fresh, empty engine with the default Config.
-func TestEngine(t *testing.T, open func(t testing.TB) *orgstore.Engine) {
+// open returns a fresh, empty engine with cfg, which has a Clock that the tests move and is the default besides.
+func TestEngine(t *testing.T, open func(t testing.TB, cfg orgstore.Config) *orgstore.Engine) {
 	for name, test := range merged(allCases...) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(&engineTest{T: t, Engine: open(t)})
+			c := new(clock)
+			test(&engineTest{T: t, Engine: open(t, orgstore.Config{Clock: c.now}), clock: c})
 		})
 	}
 }
+
+// clock is a Config.Clock that tests move.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // cases are named tests. The names begin with the numbers of the rules that they test, as far as there are any.
 type cases map[string]func(*engineTest)
@@ -89,6 +99,7 @@ var coreCases = cases{
 type engineTest struct {
 	*testing.T
 	*orgstore.Engine
+	clock *clock // the Engine's
 }
 
 // org, user, role and member make one of each, or end the test.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,11 +30,6 @@ var idempotencyTests = map[string]func(t *engineTest, clock *clock){
 	"TXN-1: a forgotten key is taken by one of many":      keyRaceForgotten,
 	"TXN-1: keys race with operations that share nothing": keyRaceOthers,
 }
-
-// clock is a Config.Clock that tests move.
-type clock struct{ ahead atomic.Int64 }
-
-func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 // TestIdempotency tests mutations with idempotency keys. open returns a fresh, empty engine with cfg.
 func TestIdempotency(t *testing.T, open func(t testing.TB, cfg orgstore.Config) *orgstore.Engine) {

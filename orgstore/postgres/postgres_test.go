@@ -15,7 +15,7 @@ import (
 
 func TestEngine(t *testing.T) {
 	t.Parallel()
-	orgstoretest.TestEngine(t, fresh)
+	orgstoretest.TestEngine(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openAt(t, database(t), cfg) })
 }
 
 func TestResolver(t *testing.T) {

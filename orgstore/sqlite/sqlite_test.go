@@ -24,7 +24,15 @@ func TestResolver(t *testing.T) {
 
 func TestEngine(t *testing.T) {
 	t.Parallel()
-	orgstoretest.TestEngine(t, memory)
+	for name, path := range map[string]func(t testing.TB) string{
+		"memory": func(testing.TB) string { return ":memory:" },
+		"file":   func(t testing.TB) string { return filepath.Join(t.TempDir(), "orgs.db") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			orgstoretest.TestEngine(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openFile(t, path(t), cfg) })
+		})
+	}
 }
 
 func TestRaces(t *testing.T) {
