@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Engine holds organizations, users, roles and members in a SQL database and enforces every rule about them. Open one with
@@ -181,7 +182,25 @@ func (c *core) leave() { c.running.Done() }
 type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+
+	clock() time.Time // by which things are over or not
 }
+
+// pool is the queryer of a pool.
+type pool struct {
+	*sql.DB
+	now func() time.Time
+}
+
+func (p pool) clock() time.Time { return p.now() }
+
+// sqlTx is the queryer of a transaction.
+type sqlTx struct {
+	*sql.Tx
+	now func() time.Time
+}
+
+func (t sqlTx) clock() time.Time { return t.now() }
 
 // statement is one that runs so often that it is prepared.
 type statement struct {
@@ -203,7 +222,7 @@ func (s *statement) query(ctx context.Context, tx *transaction, args ...any) (*s
 
 // read runs f on the transaction that e is bound to, or else on the newest committed state.
 func read[T any](ctx context.Context, e *Engine, f func(queryer) (T, error)) (v T, err error) {
-	q := queryer(e.read)
+	q := queryer(pool{e.read, e.cfg.Clock})
 	if e.tx != nil {
 		q = e.tx.sql
 	} else {

@@ -47,7 +47,7 @@ type Joined struct {
 //
 // A Joined is for one goroutine, like tx.
 func (e *Engine) In(tx *sql.Tx) *Joined {
-	in := e.engine(&transaction{core: e.core, sql: tx, foreign: true})
+	in := e.engine(&transaction{core: e.core, sql: sqlTx{tx, e.cfg.Clock}, foreign: true})
 	in.as = e.as
 	return &Joined{Engine: in}
 }
@@ -59,7 +59,7 @@ func (tx *transaction) fit(ctx context.Context) error {
 	}
 	defer tx.leave()
 	if !tx.fitting {
-		if err := tx.dialect.Join(ctx, tx.sql, tx.read); err != nil {
+		if err := tx.dialect.Join(ctx, tx.sql.Tx, tx.read); err != nil {
 			return err
 		}
 		tx.fitting = true
@@ -92,7 +92,7 @@ func (j *Joined) Committed(ctx context.Context) (Result, error) {
 		for i, id := range ids {
 			args[i], places[i] = id, "$"+strconv.Itoa(i+1)
 		}
-		some, err := collect(ctx, tx.read, `
+		some, err := collect(ctx, pool{tx.read, tx.cfg.Clock}, `
 			SELECT scope_kind, scope_org, scope_id, revision, change_id, type FROM orgauthz_events
 			WHERE id IN (`+strings.Join(places, ", ")+`) ORDER BY id`, args,
 			func(row scanner) (c Change, err error) {

@@ -63,7 +63,7 @@ type insideKey struct{ *core }
 // transaction is one SQL transaction of the engine.
 type transaction struct {
 	*core
-	sql   *sql.Tx
+	sql   sqlTx
 	ended bool // the function of Transact has returned, or the database has ended the transaction
 	dirty bool // something was written, or may have been, that is none of changes
 
@@ -121,7 +121,7 @@ func (e *Engine) run(ctx context.Context, c call, v value, op func(tx *transacti
 // refuses everything after it; e.Transact around the statement keeps the error from spreading.
 func (e *Engine) Transact(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx, e *Engine) error) (Result, error) {
 	if e.tx != nil {
-		return e.tx.nest(ctx, func() error { return fn(ctx, e.tx.sql, e) })
+		return e.tx.nest(ctx, func() error { return fn(ctx, e.tx.sql.Tx, e) })
 	}
 	inside := context.WithValue(ctx, insideKey{e.core}, true)
 	return e.commit(e.acting(ctx), sql.LevelRepeatableRead, call{"transact"}.of(e.as), nil, func(tx *transaction) error {
@@ -129,7 +129,7 @@ func (e *Engine) Transact(ctx context.Context, fn func(ctx context.Context, tx *
 		defer func() { tx.ended = true }()
 		bound := e.engine(tx)
 		bound.as = e.as
-		return fn(inside, tx.sql, bound)
+		return fn(inside, tx.sql.Tx, bound)
 	})
 }
 
@@ -141,7 +141,7 @@ func (e *Engine) View(ctx context.Context, fn func(ctx context.Context, tx *sql.
 		if err := e.tx.usable(ctx); err != nil {
 			return err
 		}
-		return fn(ctx, e.tx.sql)
+		return fn(ctx, e.tx.sql.Tx)
 	}
 	if err := e.enter(); err != nil {
 		return err
@@ -206,19 +206,19 @@ func (c *core) attempt(ctx context.Context, level sql.IsolationLevel, op func(tx
 		return nil, c.failure(ctx, err)
 	}
 	defer conn.Close()
-	sqlTx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	began, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 	if err != nil {
 		return nil, c.failure(ctx, err)
 	}
-	defer sqlTx.Rollback() // after a commit it does nothing; after an error or a panic all is undone
-	tx := &transaction{core: c, sql: sqlTx}
+	defer began.Rollback() // after a commit it does nothing; after an error or a panic all is undone
+	tx := &transaction{core: c, sql: sqlTx{began, c.cfg.Clock}}
 	if err := op(tx); err != nil {
 		return nil, err
 	}
 	if tx.replayed || len(tx.changes) == 0 && !tx.dirty {
 		return tx, nil // there is nothing but locks
 	}
-	if err := sqlTx.Commit(); err != nil {
+	if err := began.Commit(); err != nil {
 		if c.dialect.Undecided(err) {
 			return nil, &undecided{err}
 		}
@@ -235,7 +235,7 @@ func (tx *transaction) usable(ctx context.Context) error {
 		}
 	}
 	if !tx.ended {
-		err := tx.dialect.Alive(ctx, tx.sql)
+		err := tx.dialect.Alive(ctx, tx.sql.Tx)
 		if err == nil {
 			return nil
 		}
@@ -298,7 +298,7 @@ func (tx *transaction) lock(ctx context.Context, write, read []Scope) error {
 		slices.SortFunc(scopes, order)
 		return slices.Compact(scopes)
 	}
-	clock, err := tx.dialect.Lock(ctx, tx.sql, sorted(write), sorted(append(read, tx.reliedOn()...)))
+	clock, err := tx.dialect.Lock(ctx, tx.sql.Tx, sorted(write), sorted(append(read, tx.reliedOn()...)))
 	tx.latest = max(tx.latest, clock)
 	if err != nil {
 		return err
@@ -310,7 +310,7 @@ func (tx *transaction) lock(ctx context.Context, write, read []Scope) error {
 // the clocks of the nodes that made them say. Asking for it is a write.
 func (tx *transaction) now(ctx context.Context) (time.Time, error) {
 	if tx.at.IsZero() {
-		position, at, err := tx.dialect.Stamp(ctx, tx.sql, max(tx.cfg.Clock().UnixMicro(), tx.latest+1))
+		position, at, err := tx.dialect.Stamp(ctx, tx.sql.Tx, max(tx.cfg.Clock().UnixMicro(), tx.latest+1))
 		if err != nil {
 			return time.Time{}, err
 		}
