@@ -1,6 +1,10 @@
 package login
 
-import "context"
+import (
+	"context"
+
+	"github.com/orgauthz/orgauthz/orgstore"
+)
 
 // Config is what a Service can be told. The zero value is ready for use.
 type Config struct {
@@ -8,6 +12,34 @@ type Config struct {
 	MergeConnections bool
 	// AlwaysPick shows the picker also to users of one organization whose application requires one.
 	AlwaysPick bool
+	// Join, if set, is asked before a login makes somebody a member by itself (rule JIT-2). It approves by returning what the
+	// membership is to have, of which JoinedBy does not count, and refuses by returning an *Error. It runs outside of any
+	// transaction and may run again for the same login.
+	Join func(ctx context.Context, j Joining) (orgstore.MemberOptions, error)
+}
+
+// Service decides logins to the organizations of one engine. Make one with New; it may be used by any number of goroutines.
+type Service struct {
+	engine *orgstore.Engine
+	cfg    Config
+	facts  func(ctx context.Context, e *orgstore.Engine, client string) (store, client, error)
+}
+
+// flow returns the flow of a request, whose facts are read with e.
+func (s *Service) flow(ctx context.Context, e *orgstore.Engine, req Request) (*flow, error) {
+	facts, c, err := s.facts(ctx, e, req.Client)
+	return &flow{store: facts, cfg: s.cfg, req: req, client: c}, err
+}
+
+// Plan says what is next in a login.
+//
+// Errors: *Error for a "no"; ErrUnavailable and the context's error for a "don't know".
+func (s *Service) Plan(ctx context.Context, req Request) (*Step, error) {
+	f, err := s.flow(ctx, s.engine, req)
+	if err != nil {
+		return nil, err
+	}
+	return f.plan(ctx)
 }
 
 // store is what Plan looks up.
@@ -25,6 +57,8 @@ type store interface {
 	organizationConnections(ctx context.Context, org string) ([]Connection, error)
 	clientConnections(ctx context.Context, client string) ([]Connection, error)
 	enterpriseConnections(ctx context.Context, domain string) ([]Connection, error)
+	// assigning returns the ids of the organizations that have the connection with assign_membership_on_login, at most two.
+	assigning(ctx context.Context, connection string) ([]string, error)
 	// defaultDatabase returns the tenant's default database connection, if it has one.
 	defaultDatabase(ctx context.Context) (Connection, bool, error)
 }

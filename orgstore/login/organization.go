@@ -17,6 +17,9 @@ type client struct {
 	thirdParty      bool
 }
 
+// uses reports whether the application may be used with an organization.
+func (c *client) uses() bool { return c.usage == UsageAllow || c.usage == UsageRequire }
+
 // organization is what a login knows of an organization, for the client that asks.
 type organization struct {
 	Organization

@@ -75,25 +75,31 @@ type flow struct {
 	cfg    Config
 	req    Request
 	client client
-	name   string // of the organization that the login is for, once that is sure
+
+	name       string     // of the organization that the login is for, once that is sure
+	connection Connection // that the user has come through, once that is found among the organization's
 }
 
 // plan answers the request. An error is for the application only if it can be sent where the application asked for (rule URL-3).
 func (f *flow) plan(ctx context.Context) (*Step, error) {
 	s, err := f.next(ctx)
+	return s, f.refused(err)
+}
+
+// refused marks a "no" that must not be sent where the application asked for.
+func (f *flow) refused(err error) error {
 	if refused, ok := errors.AsType[*Error](err); ok && f.req.RedirectURI != "" &&
 		!urls.Allowed(f.client.callbacks, f.req.RedirectURI, f.name) {
 		shown := *refused
 		shown.Show = true
-		return nil, &shown
+		return &shown
 	}
-	return s, err
+	return err
 }
 
 func (f *flow) next(ctx context.Context) (*Step, error) {
 	req := f.req
-	uses := f.client.usage == UsageAllow || f.client.usage == UsageRequire
-	if uses || req.Organization != "" || req.Invitation != "" {
+	if f.client.uses() || req.Organization != "" || req.Invitation != "" {
 		if err := req.Protocol.check(); err != nil {
 			return nil, err
 		}
@@ -107,28 +113,28 @@ func (f *flow) next(ctx context.Context) (*Step, error) {
 	case way.organization:
 		return f.inOrganization(ctx)
 	case req.Personal || !way.prompt && !way.picker:
-		return f.personal(ctx, uses)
+		return f.personal(ctx)
 	case way.prompt:
 		return f.prompt(ctx, way)
 	case req.User == "":
-		return f.credentials(ctx, uses)
+		return f.credentials(ctx, true)
 	}
 	return f.picker(ctx, way)
 }
 
 // personal is a login without an organization.
-func (f *flow) personal(ctx context.Context, uses bool) (*Step, error) {
+func (f *flow) personal(ctx context.Context) (*Step, error) {
 	if err := f.redirect(); err != nil {
 		return nil, err
 	}
 	if f.req.User != "" {
 		return &Step{Do: Finish}, nil
 	}
-	return f.credentials(ctx, uses)
+	return f.credentials(ctx, false)
 }
 
-// credentials asks for credentials before an organization is known, or for a login without one (rule LOG-4).
-func (f *flow) credentials(ctx context.Context, uses bool) (*Step, error) {
+// credentials asks for credentials before an organization is picked, or for a login without one (rule LOG-4).
+func (f *flow) credentials(ctx context.Context, picks bool) (*Step, error) {
 	connections, err := f.store.clientConnections(ctx, f.client.id)
 	if err != nil {
 		return nil, err
@@ -146,7 +152,7 @@ func (f *flow) credentials(ctx context.Context, uses bool) (*Step, error) {
 			if c, ok := byDomain(candidates, domain); ok {
 				return f.step(nil, []Connection{c}, true), nil
 			}
-			if uses {
+			if picks {
 				if candidates, err = f.store.enterpriseConnections(ctx, domain); err != nil {
 					return nil, err
 				}
@@ -245,7 +251,7 @@ func (f *flow) picker(ctx context.Context, way way) (*Step, error) {
 	switch {
 	case len(found) == 0 && way.personal:
 		f.req.Personal = true
-		return f.personal(ctx, true)
+		return f.personal(ctx)
 	case len(found) == 0:
 		return nil, invalid("client requires organization membership, but user does not belong to any organization")
 	case len(found) == 1 && !way.personal && !f.cfg.AlwaysPick:
@@ -294,7 +300,8 @@ func (f *flow) enter(ctx context.Context, o *organization) (*Step, error) {
 		return nil, invalid("no connections enabled for the organization")
 	}
 	if f.req.User != "" {
-		if _, ok := named(connections, f.req.UserConnection); ok {
+		var ok bool
+		if f.connection, ok = named(connections, f.req.UserConnection); ok {
 			return &Step{Do: Finish, Organization: &o.Organization}, nil
 		}
 	}

@@ -81,6 +81,15 @@ func (w *world) enterpriseConnections(_ context.Context, domain string) (found [
 	return found, w.err
 }
 
+func (w *world) assigning(_ context.Context, connection string) (found []string, err error) {
+	for _, o := range w.organizations {
+		if c, ok := named(w.enabled[o.Name], connection); ok && c.jit {
+			found = append(found, o.ID)
+		}
+	}
+	return found, w.err
+}
+
 func (w *world) defaultDatabase(context.Context) (Connection, bool, error) {
 	return Connection{ID: "con_" + w.preset, Name: w.preset, Label: w.preset, Strategy: "auth0"}, w.preset != "", w.err
 }
@@ -289,6 +298,7 @@ func TestPlan(t *testing.T) {
 		{"LOG-4: no personal account beside an organization", nil, allow, Config{}, Request{Personal: true, Organization: "org_rocky"}, "invalid_request: parameter organization is required for this client"},
 		{"LOG-4: the application's enterprise connection", nil, post, Config{}, Request{Identifier: "a@travel0.example"}, "connection travel0-ad"},
 		{"LOG-4: any organization's enterprise connection", nil, post, Config{}, Request{Identifier: "sumana@adventurez.example"}, "connection adventurez-saml"},
+		{"LOG-4: no organization's where none can be picked", nil, allow, Config{}, Request{Identifier: "sumana@adventurez.example"}, "credentials travel0"},
 		{"LOG-4: no organization's under deny", nil, deny, Config{}, Request{Identifier: "sumana@adventurez.example"}, "credentials travel0"},
 		{"LOG-4: the default database", preset, post, Config{}, Request{Identifier: "x@unknown.example"}, "credentials customers"},
 		{"LOG-4: the application's database", nil, post, Config{}, Request{Identifier: "x@unknown.example"}, "credentials travel0"},
