@@ -9,38 +9,46 @@ import (
 // cleanBatch is how many rows one transaction cleans up at most.
 const cleanBatch = 1000
 
-// Clean deletes what deleted organizations and roles have left behind, and idempotency keys whose time is over, in batches with
-// a transaction each, and returns how many rows it deleted. Nothing that Clean deletes was to be seen any more, so that it raises
-// no revision and tells no event. Call it now and then; it may be stopped at any time.
+// leftovers are what Clean looks for: rows of something deleted that are left, and who deletes a batch of them.
+var leftovers = []struct {
+	find  string
+	clean func(ctx context.Context, tx *transaction, id string, most int) (int, error)
+}{
+	// Who deletes members locks the row that counts them first.
+	{`UPDATE orgauthz_organizations SET cleaned = cleaned
+		WHERE id = (SELECT id FROM orgauthz_organizations WHERE deleted_at IS NOT NULL AND cleaned = 0 LIMIT 1)
+		RETURNING id`, cleanOrganization},
+	{`SELECT r.id FROM orgauthz_roles r WHERE r.deleted_at IS NOT NULL
+		AND (EXISTS (SELECT 1 FROM orgauthz_member_roles h WHERE h.role_id = r.id)
+			OR EXISTS (SELECT 1 FROM orgauthz_team_roles h WHERE h.role_id = r.id)
+			OR EXISTS (SELECT 1 FROM orgauthz_group_roles h WHERE h.role_id = r.id)
+			OR EXISTS (SELECT 1 FROM orgauthz_contract_roles h WHERE h.role_id = r.id)) LIMIT 1`, cleanRole},
+	{`SELECT t.id FROM orgauthz_teams t WHERE t.deleted_at IS NOT NULL
+		AND (EXISTS (SELECT 1 FROM orgauthz_team_members h WHERE h.team_id = t.id)
+			OR EXISTS (SELECT 1 FROM orgauthz_team_roles h WHERE h.team_id = t.id)) LIMIT 1`, cleanTeam},
+}
+
+// Clean deletes what deleted organizations, roles and teams have left behind, and idempotency keys whose time is over, in batches
+// with a transaction each, and returns how many rows it deleted. Nothing that Clean deletes was to be seen any more, so that it
+// raises no revision and tells no event. Call it now and then; it may be stopped at any time.
 func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 	for {
 		n, more := 0, false
-		_, err := e.mutate(ctx, nil, func(tx *transaction) error {
+		_, err := e.mutate(ctx, nil, func(tx *transaction) (err error) {
 			n, more, tx.dirty = 0, false, true
-			var id string
-			// Who deletes members locks the row that counts them first.
-			err := tx.sql.QueryRowContext(ctx, `
-				UPDATE orgauthz_organizations SET cleaned = cleaned
-				WHERE id = (SELECT id FROM orgauthz_organizations WHERE deleted_at IS NOT NULL AND cleaned = 0 LIMIT 1)
-				RETURNING id`).Scan(&id)
-			if err == nil {
-				n, err = cleanOrganization(ctx, tx, id, cleanBatch)
-				more = true
+			for _, l := range leftovers {
+				var id string
+				err := tx.sql.QueryRowContext(ctx, l.find).Scan(&id)
+				if errors.Is(err, sql.ErrNoRows) {
+					continue
+				}
+				if err == nil {
+					n, err = l.clean(ctx, tx, id, cleanBatch)
+					more = true
+				}
 				return err
 			}
-			if !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-			err = tx.sql.QueryRowContext(ctx, `
-				SELECT r.id FROM orgauthz_roles r WHERE r.deleted_at IS NOT NULL
-				AND EXISTS (SELECT 1 FROM orgauthz_member_roles mr WHERE mr.role_id = r.id) LIMIT 1`).Scan(&id)
-			if err == nil {
-				n, err = cleanRole(ctx, tx, id)
-				return err
-			}
-			if errors.Is(err, sql.ErrNoRows) {
-				n, err = cleanKeys(ctx, tx)
-			}
+			n, err = cleanKeys(ctx, tx)
 			return err
 		})
 		deleted += n
@@ -76,11 +84,21 @@ func cleanOrganization(ctx context.Context, tx *transaction, id string, most int
 	return deleted, err
 }
 
-// cleanRole takes a deleted role from members.
-func cleanRole(ctx context.Context, tx *transaction, id string) (int, error) {
-	return affected(tx.sql.ExecContext(ctx, `
-		DELETE FROM orgauthz_member_roles WHERE role_id = $1 AND (org_id, user_id) IN
-			(SELECT org_id, user_id FROM orgauthz_member_roles WHERE role_id = $1 LIMIT $2)`, id, cleanBatch))
+// cleanRole takes a deleted role from at most so many of those who hold it.
+func cleanRole(ctx context.Context, tx *transaction, id string, most int) (deleted int, err error) {
+	for _, held := range []struct{ table, by string }{
+		{"orgauthz_member_roles", "org_id, user_id"},
+		{"orgauthz_team_roles", "team_id"},
+		{"orgauthz_group_roles", "org_id, group_id"},
+		{"orgauthz_contract_roles", "contract_id"},
+	} {
+		n, err := affected(tx.sql.ExecContext(ctx, `DELETE FROM `+held.table+` WHERE role_id = $1 AND (`+held.by+`) IN
+			(SELECT `+held.by+` FROM `+held.table+` WHERE role_id = $1 LIMIT $2)`, id, most-deleted))
+		if deleted += n; err != nil || deleted == most {
+			return deleted, err
+		}
+	}
+	return deleted, nil
 }
 
 func affected(result sql.Result, err error) (int, error) {

@@ -297,9 +297,11 @@ func (s *Organizations) Delete(ctx context.Context, id string) (Result, error) {
 			WHERE id = $1`, id, at.UnixMicro()); err != nil {
 			return err
 		}
-		if _, err := tx.sql.ExecContext(ctx, `UPDATE orgauthz_roles SET permissions = '', deleted_at = $2 WHERE org_id = $1 AND deleted_at IS NULL`,
-			id, at.UnixMicro()); err != nil {
-			return err
+		for _, owned := range []string{"orgauthz_roles", "orgauthz_teams"} {
+			if _, err := tx.sql.ExecContext(ctx, `UPDATE `+owned+` SET deleted_at = $2 WHERE org_id = $1 AND deleted_at IS NULL`,
+				id, at.UnixMicro()); err != nil {
+				return err
+			}
 		}
 		if err := count(ctx, tx, -1); err != nil {
 			return err

@@ -103,7 +103,7 @@ func (l listing[T]) page(opts ListOptions) (text string, args []any, limit int, 
 	args = append(args, l.args...)
 	parameter := func(value any) string {
 		args = append(args, value)
-		return "$" + strconv.Itoa(len(args))
+		return parameter(args)
 	}
 	text = l.query
 	than, direction := " > ", ""
@@ -225,6 +225,9 @@ func beginning(query string) (from, to string, err error) {
 	}
 	return query, query + "\U0010FFFF", nil // no printable character is greater
 }
+
+// parameter is the placeholder of the last of args.
+func parameter(args []any) string { return "$" + strconv.Itoa(len(args)) }
 
 // byID is the key of a listing that is sorted by id alone.
 func byID[T any](id func(T) string) func(T, Sort) (any, string) {

@@ -398,7 +398,7 @@ func (s *Roles) Delete(ctx context.Context, id string) (Result, error) {
 			id, at.UnixMicro()); err != nil {
 			return err
 		}
-		if _, err := cleanRole(ctx, tx, id); err != nil {
+		if _, err := cleanRole(ctx, tx, id, cleanBatch); err != nil {
 			return err
 		}
 		return tx.raise(ctx, RoleScope(id), org, "role.deleted", r, nil)

@@ -96,6 +96,25 @@ var invariants = []check{
 	{"members: roles are the tenant's or their organization's", `
 		SELECT mr.org_id || ' ' || mr.user_id || ' ' || mr.role_id FROM orgauthz_member_roles mr
 		JOIN orgauthz_roles r ON r.id = mr.role_id WHERE r.org_id <> '' AND r.org_id <> mr.org_id`},
+	{"roles: those of organizations, and no others, have their names", `
+		SELECT id FROM orgauthz_roles WHERE deleted_at IS NULL AND (org_id <> '') <> (name LIKE 'org:_%')`},
+	{"roles: those of organizations alone are based on one, of the tenant", `
+		SELECT r.id FROM orgauthz_roles r LEFT JOIN orgauthz_roles b ON b.id = r.base_id
+		WHERE r.base_id <> '' AND (r.org_id = '' OR b.id IS NULL OR b.org_id <> '')`},
+	{"teams: parents are live teams of the same organization", `
+		SELECT t.id FROM orgauthz_teams t LEFT JOIN orgauthz_teams p ON p.id = t.parent_id
+		WHERE t.deleted_at IS NULL AND t.parent_id <> '' AND (p.id IS NULL OR p.org_id <> t.org_id OR p.deleted_at IS NOT NULL)`},
+	{"teams: none is below itself, or deeper than 5 levels", `
+		SELECT id FROM (WITH RECURSIVE up (id, parent_id, level) AS (
+			SELECT id, parent_id, 1 FROM orgauthz_teams WHERE deleted_at IS NULL
+			UNION ALL SELECT up.id, t.parent_id, up.level + 1 FROM up JOIN orgauthz_teams t ON t.id = up.parent_id WHERE up.level < 6)
+		SELECT id FROM up WHERE level > 5) deep`},
+	{"teams: roles are the tenant's or their organization's", `
+		SELECT tr.team_id || ' ' || tr.role_id FROM orgauthz_team_roles tr JOIN orgauthz_teams t ON t.id = tr.team_id
+		JOIN orgauthz_roles r ON r.id = tr.role_id WHERE r.org_id <> '' AND r.org_id <> t.org_id`},
+	{"teams: members are their organization's", `
+		SELECT tm.team_id || ' ' || tm.user_id FROM orgauthz_team_members tm JOIN orgauthz_teams t ON t.id = tm.team_id
+		WHERE tm.org_id <> t.org_id`},
 	{"idempotency keys: each has a result", `
 		SELECT actor || ' ' || key FROM orgauthz_idempotency WHERE result = ''`},
 	{"events: no revision of a scope is missing between others", `
@@ -133,6 +152,8 @@ var scoped = []inScope{
 	{"users", ScopeUser, `''`, "id", ""},
 	{"roles", ScopeRole, `''`, "id", ""},
 	{"members", ScopeMembership, "org_id", "user_id", ""},
+	{"teams", ScopeTeam, `''`, "id", ""},
+	{"team_roles", ScopeTeam, `''`, "team_id", ""},
 }
 
 func (s inScope) check() check {

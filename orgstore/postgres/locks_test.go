@@ -298,3 +298,40 @@ func TestForeignUniqueViolation(t *testing.T) {
 		t.Errorf("after %d attempts: %v", attempts, err)
 	}
 }
+
+// TestTeamLocksAreNeeded is the twin of the race to put two teams below each other: without locks both moves are made, and the
+// teams are a cycle.
+func TestTeamLocksAreNeeded(t *testing.T) {
+	t.Parallel()
+	all := new(sync.WaitGroup)
+	address := database(t, "pool_max_conns", "8")
+	seeded, w := openDialect(t, address, dialect{gated})
+	var teams []string
+	for _, name := range []string{"a", "b"} {
+		team, _, err := seeded.Teams.Create(t.Context(), orgstore.Team{Organization: w.Org.ID, Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		teams = append(teams, team.ID)
+	}
+	e, err := open(t.Context(), address, orgstore.Config{}, lockless{dialect{gated}, all})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAfter(t, e)
+	all.Add(2)
+	var group sync.WaitGroup
+	for i := range teams {
+		group.Go(func() {
+			if _, err := e.Teams.Update(t.Context(), w.Org.ID, teams[i], orgstore.TeamUpdate{Parent: &teams[1-i]}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for i := range teams {
+		if team, err := e.Teams.Get(t.Context(), w.Org.ID, teams[i]); err != nil || team.Parent != teams[1-i] {
+			t.Errorf("without locks there is no cycle: the race proves nothing; %+v, %v", team, err)
+		}
+	}
+}

@@ -1,4 +1,4 @@
--- Organization roles below a ceiling, and requests of people who want to be members.
+-- Organization roles below a ceiling, indexes of teams, and requests of people who want to be members.
 
 -- +goose Up
 
@@ -6,3 +6,6 @@
 ALTER TABLE orgauthz_roles ADD COLUMN template SMALLINT NOT NULL DEFAULT 0;
 ALTER TABLE orgauthz_roles ADD COLUMN base_id TEXT NOT NULL DEFAULT '';
 CREATE INDEX orgauthz_roles_org ON orgauthz_roles (org_id, id) WHERE deleted_at IS NULL;
+
+CREATE INDEX orgauthz_teams_org ON orgauthz_teams (org_id, id) WHERE deleted_at IS NULL;
+CREATE INDEX orgauthz_teams_deleted ON orgauthz_teams (id) WHERE deleted_at IS NOT NULL;
