@@ -97,7 +97,7 @@ var invariants = []check{
 		SELECT mr.org_id || ' ' || mr.user_id || ' ' || mr.role_id FROM orgauthz_member_roles mr
 		JOIN orgauthz_roles r ON r.id = mr.role_id WHERE r.org_id <> '' AND r.org_id <> mr.org_id`},
 	{"roles: those of organizations, and no others, have their names", `
-		SELECT id FROM orgauthz_roles WHERE deleted_at IS NULL AND (org_id <> '') <> (name LIKE 'org:_%')`},
+		SELECT id FROM orgauthz_roles WHERE deleted_at IS NULL AND (org_id <> '') <> (SUBSTR(name, 1, 4) = 'org:')`},
 	{"roles: those of organizations alone are based on one, of the tenant", `
 		SELECT r.id FROM orgauthz_roles r LEFT JOIN orgauthz_roles b ON b.id = r.base_id
 		WHERE r.base_id <> '' AND (r.org_id = '' OR b.id IS NULL OR b.org_id <> '')`},
