@@ -28,7 +28,17 @@ var corruptions = []corruption{
 	{`UPDATE orgauthz_organizations SET parent_id = (SELECT id FROM orgauthz_organizations o WHERE o.name <> orgauthz_organizations.name)`,
 		[]string{"organizations: none is above itself"}},
 	{`UPDATE orgauthz_roles SET org_id = (SELECT id FROM orgauthz_organizations WHERE name = 'adventurez') WHERE name = 'admin'`,
-		[]string{"members: roles are the tenant's or their organization's"}},
+		[]string{"members: roles are the tenant's or their organization's", "roles: those of organizations, and no others, have their names"}},
+	{`UPDATE orgauthz_roles SET base_id = id WHERE name = 'admin'`,
+		[]string{"roles: those of organizations alone are based on one, of the tenant"}},
+	{`UPDATE orgauthz_teams SET parent_id = 'team_0000000000000000' WHERE name = 'below'`,
+		[]string{"teams: parents are live teams of the same organization"}},
+	{`UPDATE orgauthz_teams SET parent_id = (SELECT id FROM orgauthz_teams t WHERE t.name = 'below') WHERE name = 'above'`,
+		[]string{"teams: none is below itself, or deeper than 5 levels"}},
+	{`UPDATE orgauthz_roles SET org_id = (SELECT id FROM orgauthz_organizations WHERE name = 'adventurez') WHERE name = 'org:own'`,
+		[]string{"teams: roles are the tenant's or their organization's"}},
+	{`UPDATE orgauthz_teams SET org_id = (SELECT id FROM orgauthz_organizations WHERE name = 'adventurez') WHERE name = 'lone'`,
+		[]string{"teams: members are their organization's"}},
 	{`INSERT INTO orgauthz_idempotency (actor, key, call, result, created_at) VALUES ('', 'k', '', '', 0)`,
 		[]string{"idempotency keys: each has a result"}},
 	{`DELETE FROM orgauthz_events WHERE scope_kind = 3 AND scope_id = 'auth0|emilio' AND revision = 2`,
@@ -50,10 +60,13 @@ var corruptions = []corruption{
 		"events: the newest of a scope has its revision", "roles: each has a revision as role"}},
 	{`DELETE FROM orgauthz_scopes WHERE kind = 5`, []string{
 		"events: the newest of a scope has its revision", "organizations: each has a revision as name"}},
+	{`DELETE FROM orgauthz_scopes WHERE kind = 6`, []string{
+		"events: the newest of a scope has its revision", "teams: each has a revision as team", "team_roles: each has a revision as team"}},
 	{`DELETE FROM orgauthz_users WHERE id = 'auth0|emilio'`, []string{"orgauthz_members: user_id refers to orgauthz_users"}},
 	{`DELETE FROM orgauthz_roles WHERE name = 'admin'`, []string{"orgauthz_member_roles: role_id refers to orgauthz_roles"}},
 	{`DELETE FROM orgauthz_members WHERE user_id = 'auth0|emilio'`, []string{
-		"organizations: members are counted", "orgauthz_member_roles: org_id, user_id refers to orgauthz_members"}},
+		"organizations: members are counted", "orgauthz_member_roles: org_id, user_id refers to orgauthz_members",
+		"orgauthz_team_members: org_id, user_id refers to orgauthz_members"}},
 }
 
 // TestVerify tests that Verify finds what is wrong, and nothing else. open returns a fresh, empty engine, and a pool on the same
@@ -63,6 +76,10 @@ func TestVerify(t *testing.T, open func(t testing.TB) (*orgstore.Engine, *sql.DB
 		e, raw := open(t)
 		w := Seed(t, e)
 		x := &engineTest{T: t, Engine: e}
+		above, own := x.team(w.Org.ID, "above", ""), x.organizationRole(w.Org.ID, "org:own", "")
+		x.team(w.Org.ID, "below", above)
+		x.changed(e.Teams.AssignRoles(t.Context(), w.Org.ID, above, own))
+		x.changed(e.Teams.AddMember(t.Context(), w.Org.ID, x.team(w.Org.ID, "lone", ""), w.Emilio.ID))
 		x.changed(e.Users.Block(t.Context(), w.Emilio.ID))
 		x.changed(e.Users.Unblock(t.Context(), w.Emilio.ID))
 		return x, raw
