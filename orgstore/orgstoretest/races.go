@@ -290,11 +290,7 @@ func raceDeleteRoles(t *engineTest) {
 // without gaps, in the order of their ids and times (rules EVT-1, EVT-2).
 func (t *engineTest) consistent() {
 	t.Helper()
-	found, err := t.Verify(t.Context(), orgstore.VerifyOptions{})
-	t.ok(err)
-	for _, f := range found {
-		t.Errorf("Verify: %v", f)
-	}
+	t.verified()
 	// More than one transaction can clean up stays behind, unseen; the tests make less.
 	t.ok(t.View(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
 		var n int
@@ -306,4 +302,13 @@ func (t *engineTest) consistent() {
 		return err
 	}))
 	gapless(t)
+}
+
+func (t *engineTest) verified() {
+	t.Helper()
+	found, err := t.Verify(t.Context(), orgstore.VerifyOptions{})
+	t.ok(err)
+	for _, f := range found {
+		t.Errorf("Verify: %v", f)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -17,7 +18,17 @@ import (
 	"github.com/orgauthz/orgauthz/orgstore"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is also the other process of the tests that kill one.
+func TestMain(m *testing.M) {
+	if address := os.Getenv("ORGAUTHZ_TEST_DATABASE"); address != "" {
+		if err := stormIn(address, os.Getenv("ORGAUTHZ_TEST_STORM")); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // server returns the URL of the server to test with, once it has answered.
 var server = sync.OnceValues(func() (string, error) {

@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/orgauthz/orgauthz/orgstore"
+	"github.com/orgauthz/orgauthz/orgstore/orgstoretest"
 	"github.com/orgauthz/orgauthz/orgstore/sqlite"
 )
 
@@ -34,6 +36,10 @@ func otherProcess(path string) error {
 	e, err := sqlite.Open(ctx, path, orgstore.Config{})
 	if err != nil {
 		return err
+	}
+	if round, err := strconv.Atoi(os.Getenv("ORGAUTHZ_TEST_STORM")); err == nil {
+		orgstoretest.Storm(ctx, e, round, os.Stdout)
+		return e.Close()
 	}
 	fmt.Println("open")
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
@@ -168,6 +174,26 @@ func TestTwoProcesses(t *testing.T) {
 	if page, err := e.Users.List(t.Context(), orgstore.ListOptions{Limit: 1000}); err != nil || len(page.Items) != 60 {
 		t.Errorf("%d users, %v", len(page.Items), err)
 	}
+}
+
+// What was acknowledged, and nothing half, survives the end of the process at any moment.
+func TestKilledInStorm(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "orgs.db")
+	rounds := 20
+	if os.Getenv("ORGAUTHZ_REQUIRE_SERVICES") == "1" && !testing.Short() { // a full run
+		rounds = 100
+	}
+	orgstoretest.TestKilled(t, orgstoretest.Crash{
+		Rounds: rounds,
+		Start: func(round int) *exec.Cmd {
+			cmd := exec.CommandContext(t.Context(), os.Args[0])
+			cmd.Env = append(os.Environ(), "ORGAUTHZ_TEST_DATABASE="+path, fmt.Sprint("ORGAUTHZ_TEST_STORM=", round))
+			cmd.Stderr = os.Stderr
+			return cmd
+		},
+		Open: func(t testing.TB) *orgstore.Engine { return openFile(t, path, orgstore.Config{}) },
+	})
 }
 
 // What was acknowledged survives the end of the process that wrote it.
