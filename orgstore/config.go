@@ -20,6 +20,9 @@ type Config struct {
 	CommitTimeout time.Duration
 	// IdempotencyTime is how long a mutation with an idempotency key is remembered. Default 24 h.
 	IdempotencyTime time.Duration
+	// EventRetention is how long events are kept: Events.Prune deletes older ones. Default 400 days; math.MaxInt64 keeps them for
+	// ever.
+	EventRetention time.Duration
 	// Clock tells the time. Default time.Now.
 	Clock func() time.Time
 	// Logger gets what the engine cannot return to anyone, such as a panic of a function of OnCommit. Default: discarded.
@@ -94,6 +97,7 @@ func (c Config) Validate() error {
 	atLeastZero("LockTimeout", int64(c.LockTimeout))
 	atLeastZero("CommitTimeout", int64(c.CommitTimeout))
 	atLeastZero("IdempotencyTime", int64(c.IdempotencyTime))
+	atLeastZero("EventRetention", int64(c.EventRetention))
 	return errors.Join(problems...)
 }
 
@@ -105,6 +109,7 @@ func (c Config) withDefaults() Config {
 	c.LockTimeout = cmp.Or(c.LockTimeout, 5*time.Second)
 	c.CommitTimeout = cmp.Or(c.CommitTimeout, time.Second)
 	c.IdempotencyTime = cmp.Or(c.IdempotencyTime, 24*time.Hour)
+	c.EventRetention = cmp.Or(c.EventRetention, 400*24*time.Hour)
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}

@@ -165,12 +165,14 @@ func (e *Engine) Health(ctx context.Context) error {
 	return err
 }
 
+var errClosed = errors.New("the engine is closed")
+
 // enter begins an operation, which ends with leave. It fails when the engine is closed.
 func (c *core) enter() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return &unavailable{errors.New("the engine is closed")}
+		return &unavailable{errClosed}
 	}
 	c.running.Add(1)
 	return nil

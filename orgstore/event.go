@@ -4,54 +4,101 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
-// Event is the record of one raised scope: who changed what, when, from what to what. Events are only ever added.
+// Event is the record of one raised scope: who changed what, when, from what to what. Events are only ever added, until they are
+// older than Config.EventRetention (rule EVT-4); Users.Erase takes personal data out of them (rule EVT-3).
 type Event struct {
 	ID           string          // sorts in the order of the changes, as far as one can have depended on another
 	ChangeID     string          // common to all events of one transaction
 	Type         string          // for example "organization.member.added"
-	Organization string          // id; empty for users and roles
+	Organization string          // id; empty for what belongs to none, such as users
 	Scope        Scope           // what was changed
 	Revision     uint64          // what Scope was raised to; without gaps for each scope (rule EVT-2)
-	Actor        string          // from WithActor
-	Before       json.RawMessage // nil for what was not there before
+	Target       string          // what was acted on: the ID of Scope; for a membership the principal
+	Actor        string          // from WithActor, or the User of Engine.As
+	Impersonator string          // from Engine.As
+	RequestID    string          // from WithRequestID
+	Before       json.RawMessage // nil for what was not there before; never holds a secret
 	After        json.RawMessage // nil for what is not there any more
 	Time         time.Time       // UTC; never before that of an earlier event in that order
+	Cursor       string          // where Follow continues after this event; empty in other answers
 }
 
-// EventOptions selects a page of events. The zero value is the first 50 of all.
+// requestKey is the context key of WithRequestID.
+type requestKey struct{}
+
+// WithRequestID returns a context whose mutations name the request that they are made for in their events: at most 255 bytes of
+// printable characters. With any other id they fail as Invalid.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey{}, id)
+}
+
+func requestOf(ctx context.Context) (string, error) {
+	id, _ := ctx.Value(requestKey{}).(string)
+	if len(id) > 255 || !printable(id) {
+		return "", &Invalid{"request_id", "", "must be at most 255 bytes of printable characters"}
+	}
+	return id, nil
+}
+
+// EventOptions selects a page of events. The zero value is the first 50 of all. An event is selected when it has all that is
+// given.
 type EventOptions struct {
-	Organization string // only this organization's, by id, a deleted one's too; empty means all
-	Limit        int    // as ListOptions.Limit
-	After        string // Next of the page before, or the ID of an event: those after it
+	Organization string // id; a deleted one's too
+	Type         string // a type, or the beginning of types with the dot after it: "organization.member."
+	Actor        string
+	Target       string
+	Scope        Scope     // the zero Scope is all
+	Since        time.Time // this instant or later; zero means from the beginning
+	Until        time.Time // before this instant; zero means to the end
+	Descending   bool      // newest first
+	Limit        int       // as ListOptions.Limit
+	After        string    // Next of the page before, or the ID of an event: those after it in the order of the page
 }
 
 // Events are the events of an Engine.
 type Events struct{ e *Engine }
 
+const eventColumns = `id, change_id, type, org, scope_kind, scope_org, scope_id, revision, target, actor, impersonator, request_id,
+	before_json, after_json, created_at`
+
 // List returns a page of events, oldest first.
 //
 // Transactions that do not depend on each other may commit at the same time on PostgreSQL, so that an event can appear before
-// one that was listed already: who follows what changes asks OnCommit, or compares revisions.
+// one that was listed already: who must not miss one uses Follow.
 func (s *Events) List(ctx context.Context, opts EventOptions) (Page[*Event], error) {
-	where := `$1 = ''`
-	if opts.Organization != "" {
-		where = `org = $1`
+	var w where
+	err := opts.where(&w)
+	limit := opts.Limit
+	if limit < 0 || limit > 1000 {
+		err = errors.Join(err, &Invalid{"Limit", "", "must be 1 to 1,000, or 0 for 50"})
+	} else if limit == 0 {
+		limit = 50
 	}
-	limit, err := ListOptions{Limit: opts.Limit}.limit()
-	if err == nil && !printable(opts.After+opts.Organization) {
-		err = &Invalid{"After", "", "must be the Next of a page of events, or the id of an event"}
+	if len(opts.After) > maxEventID || !printable(opts.After) {
+		err = errors.Join(err, &Invalid{"After", "", "must be the Next of a page of events, or the id of an event"})
 	}
 	if err != nil {
 		return Page[*Event]{}, err
 	}
+	order := ""
+	switch {
+	case opts.Descending:
+		order = " DESC"
+		if opts.After != "" {
+			w.add(`id < ?`, opts.After)
+		}
+	default:
+		w.add(`id > ?`, opts.After)
+	}
 	return read(ctx, s.e, func(q queryer) (page Page[*Event], err error) {
-		page.Items, err = collect(ctx, q, `
-			SELECT id, change_id, type, org, scope_kind, scope_org, scope_id, revision, actor, before_json, after_json, created_at
-			FROM orgauthz_events WHERE `+where+` AND id > $2 ORDER BY id LIMIT $3`,
-			[]any{opts.Organization, opts.After, limit + 1}, scanEvent)
+		page.Items, err = collect(ctx, q, `SELECT `+eventColumns+` FROM orgauthz_events `+w.String()+` ORDER BY id`+order+
+			fmt.Sprintf(` LIMIT %d`, limit+1), w.args, scanEvent)
 		if len(page.Items) > limit {
 			page.Items = page.Items[:limit]
 			page.Next = page.Items[limit-1].ID
@@ -60,12 +107,101 @@ func (s *Events) List(ctx context.Context, opts EventOptions) (Page[*Event], err
 	})
 }
 
+// Get returns the event with this id. Errors: NotFound, also for what was pruned.
+func (s *Events) Get(ctx context.Context, id string) (*Event, error) {
+	return read(ctx, s.e, func(q queryer) (*Event, error) {
+		if !strings.HasPrefix(id, "evt_") || len(id) > maxEventID || !printable(id) {
+			return nil, &NotFound{"event"}
+		}
+		return one(scanEvent(q.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM orgauthz_events WHERE id = $1`, id)))("event")
+	})
+}
+
+// maxEventID is more than any id of an event has bytes.
+const maxEventID = 64
+
+// where is a condition of a query under construction.
+type where struct {
+	text []string
+	args []any
+}
+
+// add adds a condition in which each ? stands for the next of args.
+func (w *where) add(condition string, args ...any) {
+	for _, arg := range args {
+		w.args = append(w.args, arg)
+		condition = strings.Replace(condition, "?", fmt.Sprintf("$%d", len(w.args)), 1)
+	}
+	w.text = append(w.text, condition)
+}
+
+func (w *where) String() string {
+	if len(w.text) == 0 {
+		return ""
+	}
+	return "WHERE " + strings.Join(w.text, " AND ")
+}
+
+// where adds what opts asks for, without its place in the list.
+func (opts EventOptions) where(w *where) error {
+	var problems []error
+	text := func(field, value, column string) {
+		switch {
+		case value == "":
+		case len(value) > maxUserID || !printable(value):
+			problems = append(problems, &Invalid{field, "", "must be at most 1,024 bytes of printable characters"})
+		default:
+			w.add(column+` = ?`, value)
+		}
+	}
+	text("Organization", opts.Organization, "org")
+	prefix, dotted := strings.CutSuffix(opts.Type, ".")
+	if dotted && printable(prefix) && len(prefix) <= maxUserID {
+		w.add(`type >= ? AND type < ?`, opts.Type, prefix+"/") // the character after the dot
+	} else {
+		text("Type", opts.Type, "type")
+	}
+	text("Actor", opts.Actor, "actor <> '' AND actor")
+	text("Target", opts.Target, "target")
+	switch {
+	case opts.Scope == Scope{}:
+	case !opts.Scope.valid():
+		problems = append(problems, &Invalid{"Scope", "", "must be a scope that there can be"})
+	default:
+		w.add(`scope_kind = ? AND scope_org = ? AND scope_id = ?`, opts.Scope.Kind, opts.Scope.Org, opts.Scope.ID)
+	}
+	if !opts.Since.IsZero() {
+		w.add(`id >= ?`, firstEventID(opts.Since))
+	}
+	if !opts.Until.IsZero() {
+		w.add(`id < ?`, firstEventID(opts.Until))
+	}
+	return errors.Join(problems...)
+}
+
+// eventID makes ids that begin with the time.
+func eventID(at time.Time, position int64, n int) string {
+	return fmt.Sprintf("evt_%014x%012x%06x", at.UnixMicro(), position, n)
+}
+
+// firstEventID is no greater than the id of any event of this time or later, and greater than those of before.
+func firstEventID(at time.Time) string {
+	first, last := time.UnixMicro(0), time.UnixMicro(1<<56-1)
+	switch {
+	case at.Before(first):
+		at = first
+	case at.After(last):
+		at = last
+	}
+	return fmt.Sprintf("evt_%014x", at.UnixMicro())
+}
+
 func scanEvent(row scanner) (*Event, error) {
 	var e Event
 	var before, after sql.NullString
 	var at int64
-	err := row.Scan(&e.ID, &e.ChangeID, &e.Type, &e.Organization, &e.Scope.Kind, &e.Scope.Org, &e.Scope.ID, &e.Revision, &e.Actor,
-		&before, &after, &at)
+	err := row.Scan(&e.ID, &e.ChangeID, &e.Type, &e.Organization, &e.Scope.Kind, &e.Scope.Org, &e.Scope.ID, &e.Revision, &e.Target,
+		&e.Actor, &e.Impersonator, &e.RequestID, &before, &after, &at)
 	if before.Valid {
 		e.Before = json.RawMessage(before.String)
 	}

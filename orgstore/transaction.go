@@ -347,19 +347,30 @@ func (tx *transaction) raise(ctx context.Context, scope Scope, org, eventType st
 	if err != nil {
 		return err
 	}
+	if ctx.Value(erasureKey{}) != nil {
+		was.String, is.String = withoutPersonalData(was.String), withoutPersonalData(is.String)
+	}
+	impersonator := ""
 	if tx.as != nil {
-		ctx = WithActor(ctx, tx.as.User)
+		ctx, impersonator = WithActor(ctx, tx.as.User), tx.as.Impersonator
 	}
 	actor, err := actorOf(ctx)
 	if err != nil {
 		return err
 	}
-	id := fmt.Sprintf("evt_%014x%012x%06x", at.UnixMicro(), tx.position, len(tx.changes))
+	request, err := requestOf(ctx)
+	if err != nil {
+		return err
+	}
+	if !validActor(impersonator) {
+		return &Invalid{"impersonator", "", "must be at most 1,024 bytes of printable characters"}
+	}
+	id := eventID(at, tx.position, len(tx.changes))
 	_, err = tx.sql.ExecContext(ctx, `
-		INSERT INTO orgauthz_events (id, change_id, type, org, scope_kind, scope_org, scope_id, revision, actor,
-			before_json, after_json, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		id, tx.id, eventType, org, scope.Kind, scope.Org, scope.ID, revision, actor, was, is, at.UnixMicro())
+		INSERT INTO orgauthz_events (`+eventColumns+`, position)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		id, tx.id, eventType, org, scope.Kind, scope.Org, scope.ID, revision, scope.ID, actor, impersonator, request,
+		was, is, at.UnixMicro(), tx.position)
 	if err != nil {
 		return err
 	}

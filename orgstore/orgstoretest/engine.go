@@ -34,7 +34,7 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 type cases map[string]func(*engineTest)
 
 // allCases lists the cases of every noun, each in the file of its noun.
-var allCases = []cases{coreCases, feedCases, organizationRoleCases, domainCases, teamCases}
+var allCases = []cases{coreCases, feedCases, organizationRoleCases, domainCases, teamCases, followCases, auditCases}
 
 func merged(all ...cases) cases {
 	sum := cases{}

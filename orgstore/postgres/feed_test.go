@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -246,5 +248,62 @@ func TestFeedOfRestoredDatabase(t *testing.T) {
 	page, err = nodes[1].Poll(t.Context(), page.Cursor)
 	if err != nil || page.Gap || len(page.Changes) != 1 || page.Changes[0] != (orgstore.Revision{Scope: orgstore.UserScope("u"), Revision: 2}) {
 		t.Errorf("the first change on the new server: %+v, %v", page, err)
+	}
+}
+
+// An event can be committed after one with a greater id. Follow tells both; the twin that goes on behind the last id it has seen
+// never hears of the first one.
+func TestFollowMissesNothing(t *testing.T) {
+	t.Parallel()
+	e := fresh(t)
+	start, err := e.Poll(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(ctx context.Context, e *orgstore.Engine, id string) {
+		if _, _, err := e.Users.Create(ctx, orgstore.User{ID: id}); err != nil {
+			t.Error(err)
+		}
+	}
+	var followed, listed []string
+	last := ""
+	twin := func() {
+		page, err := e.Events.List(t.Context(), orgstore.EventOptions{After: last})
+		if err != nil {
+			t.Error(err)
+		}
+		for _, event := range page.Items {
+			listed, last = append(listed, event.Target), event.ID
+		}
+	}
+	next, stop := iter.Pull2(e.Events.Follow(t.Context(), orgstore.FollowOptions{Cursor: start.Cursor}))
+	defer stop()
+	follow := func() {
+		event, err, _ := next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		followed = append(followed, event.Target)
+	}
+	_, err = e.Transact(t.Context(), func(ctx context.Context, _ *sql.Tx, inside *orgstore.Engine) error {
+		create(ctx, inside, "first")
+		create(t.Context(), e, "second")
+		follow()
+		twin()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow()
+	twin()
+	create(t.Context(), e, "third")
+	follow()
+	twin()
+	if want := []string{"second", "first", "third"}; !slices.Equal(followed, want) {
+		t.Errorf("followed %q, want %q", followed, want)
+	}
+	if want := []string{"second", "third"}; !slices.Equal(listed, want) {
+		t.Errorf("the twin has seen %q, want %q: this test shows nothing", listed, want)
 	}
 }

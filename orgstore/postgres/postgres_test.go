@@ -153,3 +153,8 @@ func TestVerify(t *testing.T) {
 		return openAt(t, address, orgstore.Config{}), own(t, with(t, address, "session_replication_role", "replica"))
 	})
 }
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestEvents(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openAt(t, database(t), cfg) })
+}

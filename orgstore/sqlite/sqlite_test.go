@@ -64,3 +64,8 @@ func TestVerify(t *testing.T) {
 		return openFile(t, path, orgstore.Config{}), own(t, path, "")
 	})
 }
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestEvents(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openFile(t, ":memory:", cfg) })
+}

@@ -11,6 +11,7 @@ ALTER TABLE orgauthz_meta ADD COLUMN pruned_id TEXT NOT NULL DEFAULT '';
 
 ALTER TABLE orgauthz_events ADD COLUMN position BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE orgauthz_events ADD COLUMN request_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE orgauthz_events ADD COLUMN impersonator TEXT NOT NULL DEFAULT '';
 ALTER TABLE orgauthz_events ADD COLUMN target TEXT NOT NULL DEFAULT '';
 UPDATE orgauthz_events SET target = scope_id;
 CREATE INDEX orgauthz_events_position ON orgauthz_events (position);
