@@ -154,7 +154,7 @@ func (tx *transaction) hold(ctx context.Context, org string, roles []string) err
 		if err != nil {
 			return err
 		}
-		granted.Permissions = append(granted.Permissions, r.Permissions...)
+		granted.Permissions = append(granted.Permissions, r.all()...)
 	}
 	return tx.holdAll(ctx, org, &granted)
 }

@@ -26,10 +26,12 @@ var leftovers = []struct {
 	{`SELECT t.id FROM orgauthz_teams t WHERE t.deleted_at IS NOT NULL
 		AND (EXISTS (SELECT 1 FROM orgauthz_team_members h WHERE h.team_id = t.id)
 			OR EXISTS (SELECT 1 FROM orgauthz_team_roles h WHERE h.team_id = t.id)) LIMIT 1`, cleanTeam},
+	{`SELECT c.id FROM orgauthz_connections c WHERE c.deleted_at IS NOT NULL
+		AND EXISTS (SELECT 1 FROM orgauthz_identities h WHERE h.connection_id = c.id) LIMIT 1`, cleanConnection},
 }
 
-// Clean deletes what deleted organizations, roles and teams have left behind, and idempotency keys whose time is over, in batches
-// with a transaction each, and returns how many rows it deleted. Nothing that Clean deletes was to be seen any more, so that it
+// Clean deletes what deleted organizations, roles, teams and connections have left behind, and idempotency keys whose time is over, in
+// batches with a transaction each, and returns how many rows it deleted. Nothing that Clean deletes was to be seen any more, so that it
 // raises no revision and tells no event. Call it now and then; it may be stopped at any time.
 func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 	for {
@@ -62,6 +64,7 @@ func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 // org_id. Rows that depend on one of them with ON DELETE CASCADE go along.
 var owned = []struct{ table, key string }{
 	{"orgauthz_members", "user_id"},
+	{"orgauthz_organization_grants", "grant_id"},
 	{"orgauthz_domains", "id"},
 }
 

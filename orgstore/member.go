@@ -101,8 +101,8 @@ func (s *Members) Add(ctx context.Context, org, user string, opts MemberOptions)
 			return err
 		}
 		if _, err := tx.sql.ExecContext(ctx, `
-			INSERT INTO orgauthz_members (org_id, user_id, kind, metadata, joined_by, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $6)`, org, user, is.Kind, metadata, by, at.UnixMicro()); err != nil {
+			INSERT INTO orgauthz_members (org_id, user_id, name, kind, metadata, joined_by, created_at, updated_at)
+			VALUES ($1, $2, (SELECT name FROM orgauthz_users WHERE id = $2), $3, $4, $5, $6, $6)`, org, user, is.Kind, metadata, by, at.UnixMicro()); err != nil {
 			return err
 		}
 		if err := addRoles(ctx, tx, org, user, is.Roles); err != nil {
@@ -271,7 +271,7 @@ func (s *Members) begin(ctx context.Context, tx *transaction, org, userID string
 	if _, err := organization(ctx, tx.sql, org); err != nil {
 		return nil, err
 	}
-	if _, err := user(ctx, tx.sql, userID); err != nil {
+	if _, err := principal(ctx, tx.sql, userID); err != nil {
 		return nil, err
 	}
 	m, err := member(ctx, tx.sql, org, userID)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,9 @@ type Role struct {
 	// organization roles, and no others, begin with "org:" (rule ROLE-2).
 	Name        string   `json:"name"`
 	Description string   `json:"description,omitempty"`
-	Permissions []string `json:"permissions"` // sorted, each once; scope-tokens of RFC 6749 section 3.3, at most 280 characters
+	Permissions []string `json:"permissions"` // for every API; sorted, each once; scope-tokens of RFC 6749 section 3.3, at most 280 characters
+	// APIPermissions are for one API each: identifiers of APIs, and permissions that these know, sorted, each once (rule DIR-8).
+	APIPermissions map[string][]string `json:"api_permissions,omitempty"`
 	// Template, of a role of the tenant, lets organizations base roles of their own on it.
 	Template bool `json:"template,omitempty"`
 	// Base, of an organization role, is the id of the template that is its ceiling: it can hold permissions of that alone, and
@@ -35,8 +38,10 @@ type RoleUpdate struct {
 	Name        *string
 	Description *string   // "" clears it
 	Permissions *[]string // replaces all of them
-	Template    *bool     // of roles of the tenant; what is based on one that is no template any more stays
-	Base        *string   // of organization roles; "" for none, which is for roles without permissions
+	// APIPermissions sets the permissions of these APIs; none removes the API's; those of other APIs stay.
+	APIPermissions map[string][]string
+	Template       *bool   // of roles of the tenant; what is based on one that is no template any more stays
+	Base           *string // of organization roles; "" for none, which is for roles without permissions
 }
 
 // RoleListOptions selects a page of roles. The zero value is the first page of the tenant's roles.
@@ -50,7 +55,7 @@ type RoleListOptions struct {
 type Roles struct{ e *Engine }
 
 const (
-	roleColumns = `r.id, r.org_id, r.name, r.description, r.permissions, r.template, r.base_id, r.created_at, r.updated_at`
+	roleColumns = `r.id, r.org_id, r.name, r.description, r.permissions, r.api_permissions, r.template, r.base_id, r.created_at, r.updated_at`
 	// liveRoles leaves out those of deleted organizations, which end with them before anybody has marked them.
 	liveRoles = `SELECT ` + roleColumns + ` FROM orgauthz_roles r WHERE r.deleted_at IS NULL AND (r.org_id = ''
 		OR EXISTS (SELECT 1 FROM orgauthz_organizations o WHERE o.id = r.org_id AND o.deleted_at IS NULL))`
@@ -58,9 +63,12 @@ const (
 
 func scanRole(row scanner) (*Role, error) {
 	var r Role
-	var permissions string
+	var permissions, apis string
 	var created, updated int64
-	err := row.Scan(&r.ID, &r.Organization, &r.Name, &r.Description, &permissions, &r.Template, &r.Base, &created, &updated)
+	err := row.Scan(&r.ID, &r.Organization, &r.Name, &r.Description, &permissions, &apis, &r.Template, &r.Base, &created, &updated)
+	if err == nil {
+		r.APIPermissions, err = decodeAPIPermissions(apis)
+	}
 	r.Permissions = strings.Fields(permissions)
 	r.CreatedAt, r.UpdatedAt = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
 	return &r, err
@@ -114,6 +122,7 @@ const ownRole = "org:"
 // check checks r and puts its permissions in order.
 func (r *Role) check(limit int) error {
 	permissions, err := checkPermissions(r.Permissions, limit)
+	err = errors.Join(err, r.checkAPIPermissions(limit))
 	own := strings.HasPrefix(r.Name, ownRole) && r.Name != ownRole
 	switch {
 	case !validRoleName(r.Name):
@@ -127,7 +136,7 @@ func (r *Role) check(limit int) error {
 	switch {
 	case r.Base != "" && r.Organization == "":
 		err = errors.Join(err, &Invalid{"base", "ROLE-3", "must be empty for a role of the tenant"})
-	case r.Base == "" && r.Organization != "" && len(r.Permissions) > 0:
+	case r.Base == "" && r.Organization != "" && len(r.Permissions)+len(r.APIPermissions) > 0:
 		err = errors.Join(err, &Invalid{"base", "ROLE-3", "must be a template for a role of an organization that has permissions"})
 	}
 	r.Permissions = permissions
@@ -143,7 +152,7 @@ func (r *Role) checkBase(ctx context.Context, q queryer, chosen bool) error {
 	base, err := role(ctx, q, r.Base)
 	switch {
 	case errors.Is(err, ErrNotFound) || err == nil && (base.Organization != "" || chosen && !base.Template):
-		if !chosen && len(r.Permissions) == 0 {
+		if !chosen && len(r.Permissions)+len(r.APIPermissions) == 0 {
 			return nil
 		}
 		return &NotFound{"template"}
@@ -151,6 +160,8 @@ func (r *Role) checkBase(ctx context.Context, q queryer, chosen bool) error {
 		return err
 	case len(without(r.Permissions, base.Permissions)) > 0:
 		return &Invalid{"permissions", "ROLE-3", "must be among those of the template"}
+	case len(r.beyond(base)) > 0:
+		return &Invalid{"api_permissions", "ROLE-3", "must be among those of the template"}
 	}
 	return nil
 }
@@ -167,9 +178,9 @@ func roleNameIsFree(ctx context.Context, tx *transaction, org, name string) erro
 }
 
 // lockRole locks what a change of a role of org depends on: its organization, alone if count is set because roles are counted
-// there, and its template.
-func lockRole(ctx context.Context, tx *transaction, id, org, base string, count bool) error {
-	write, read := []Scope{RoleScope(id)}, []Scope{}
+// there, its template, and the APIs whose permissions it gets.
+func lockRole(ctx context.Context, tx *transaction, id, org, base string, apis map[string][]string, count bool) error {
+	write, read := []Scope{RoleScope(id)}, apiScopes(apis)
 	switch {
 	case org != "" && count:
 		write = append(write, OrganizationScope(org))
@@ -185,7 +196,7 @@ func lockRole(ctx context.Context, tx *transaction, id, org, base string, count 
 // Create makes a role of r, whose Name must be given. ID is generated when empty; a given one must never have been used in
 // this store. The times of r are ignored.
 //
-// Errors: Invalid, NotFound (organization or template), Conflict (id or name taken), Limit (permissions per role, organization
+// Errors: Invalid, NotFound (organization, template or api), Conflict (id or name taken), Limit (permissions per role, organization
 // roles).
 func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
 	given := r
@@ -199,7 +210,7 @@ func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
 		if err := tx.permit(ctx, r.Organization, "create:roles"); err != nil {
 			return err
 		}
-		if err := lockRole(ctx, tx, r.ID, r.Organization, r.Base, true); err != nil {
+		if err := lockRole(ctx, tx, r.ID, r.Organization, r.Base, r.APIPermissions, true); err != nil {
 			return err
 		}
 		var taken, roles int
@@ -220,7 +231,10 @@ func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
 			err = r.checkBase(ctx, tx.sql, true)
 		}
 		if err == nil {
-			err = tx.holdPermissions(ctx, r.Organization, r.Permissions)
+			err = tx.holdPermissions(ctx, r.Organization, r.all())
+		}
+		if err == nil {
+			err = r.apisKnow(ctx, tx, r.APIPermissions)
 		}
 		if limit := tx.cfg.Limits.OrganizationRoles; err == nil && r.Organization != "" && roles >= limit {
 			err = &Limit{"organization roles", limit}
@@ -233,10 +247,10 @@ func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
 		}
 		r.UpdatedAt = r.CreatedAt
 		if _, err := tx.sql.ExecContext(ctx, `
-			INSERT INTO orgauthz_roles (id, org_id, name, description, permissions, template, base_id, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)`,
-			r.ID, r.Organization, r.Name, r.Description, strings.Join(r.Permissions, " "), flag(r.Template), r.Base,
-			r.CreatedAt.UnixMicro()); err != nil {
+			INSERT INTO orgauthz_roles (id, org_id, name, description, permissions, api_permissions, template, base_id, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)`,
+			r.ID, r.Organization, r.Name, r.Description, strings.Join(r.Permissions, " "), encodeAPIPermissions(r.APIPermissions),
+			flag(r.Template), r.Base, r.CreatedAt.UnixMicro()); err != nil {
 			return err
 		}
 		return tx.raise(ctx, RoleScope(r.ID), r.Organization, "role.created", nil, &r)
@@ -294,7 +308,7 @@ func (s *Roles) List(ctx context.Context, opts RoleListOptions) (Page[*Role], er
 	return page, err
 }
 
-// Update changes what u names, for everyone who holds the role. Errors: NotFound (role or template), Invalid, Conflict (name
+// Update changes what u names, for everyone who holds the role. Errors: NotFound (role, template or api), Invalid, Conflict (name
 // taken), Limit (permissions per role).
 func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, error) {
 	return s.e.mutate(ctx, call{"roles.update", id, u}, func(tx *transaction) error {
@@ -309,7 +323,7 @@ func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, er
 		if u.Base != nil {
 			base = *u.Base
 		}
-		if err := lockRole(ctx, tx, id, org, base, false); err != nil {
+		if err := lockRole(ctx, tx, id, org, base, u.APIPermissions, false); err != nil {
 			return err
 		}
 		before, err := role(ctx, tx.sql, id)
@@ -317,26 +331,17 @@ func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, er
 			return err
 		}
 		r := *before
-		if u.Name != nil {
-			r.Name = *u.Name
-		}
-		if u.Description != nil {
-			r.Description = *u.Description
-		}
-		if u.Permissions != nil {
-			r.Permissions = *u.Permissions
-		}
-		if u.Template != nil {
-			r.Template = *u.Template
-		}
-		if u.Base != nil {
-			r.Base = *u.Base
-		}
+		set(&r.Name, u.Name)
+		set(&r.Description, u.Description)
+		set(&r.Permissions, u.Permissions)
+		set(&r.Template, u.Template)
+		set(&r.Base, u.Base)
+		r.APIPermissions = patchedAPIPermissions(r.APIPermissions, u.APIPermissions)
 		if err := r.check(tx.cfg.Limits.PermissionsPerRole); err != nil {
 			return err
 		}
 		if r.Name == before.Name && r.Description == before.Description && slices.Equal(r.Permissions, before.Permissions) &&
-			r.Template == before.Template && r.Base == before.Base {
+			maps.EqualFunc(r.APIPermissions, before.APIPermissions, slices.Equal) && r.Template == before.Template && r.Base == before.Base {
 			return nil
 		}
 		if r.Name != before.Name {
@@ -344,26 +349,36 @@ func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, er
 				return err
 			}
 		}
-		if u.Base != nil || u.Permissions != nil {
+		if err := r.apisKnow(ctx, tx, u.APIPermissions); err != nil {
+			return err
+		}
+		if u.Base != nil || u.Permissions != nil || u.APIPermissions != nil {
 			if err := r.checkBase(ctx, tx.sql, r.Base != before.Base); err != nil {
 				return err
 			}
 		}
 		// Before anything is written: whoever holds the role would hold what they add to it.
-		if err := tx.holdPermissions(ctx, org, without(r.Permissions, before.Permissions)); err != nil {
+		if err := tx.holdPermissions(ctx, org, without(r.all(), before.all())); err != nil {
 			return err
 		}
 		if r.UpdatedAt, err = tx.now(ctx); err != nil {
 			return err
 		}
-		if _, err := tx.sql.ExecContext(ctx, `
-			UPDATE orgauthz_roles SET name = $2, description = $3, permissions = $4, template = $5, base_id = $6, updated_at = $7
-			WHERE id = $1`,
-			id, r.Name, r.Description, strings.Join(r.Permissions, " "), flag(r.Template), r.Base, r.UpdatedAt.UnixMicro()); err != nil {
-			return err
-		}
-		return tx.raise(ctx, RoleScope(id), org, "role.updated", before, &r)
+		return r.save(ctx, tx, before)
 	})
+}
+
+// save writes r, which was before. Its scope is locked.
+func (r *Role) save(ctx context.Context, tx *transaction, before *Role) error {
+	if _, err := tx.sql.ExecContext(ctx, `
+		UPDATE orgauthz_roles SET name = $2, description = $3, permissions = $4, api_permissions = $5, template = $6, base_id = $7,
+			updated_at = $8
+		WHERE id = $1`,
+		r.ID, r.Name, r.Description, strings.Join(r.Permissions, " "), encodeAPIPermissions(r.APIPermissions), flag(r.Template), r.Base,
+		r.UpdatedAt.UnixMicro()); err != nil {
+		return err
+	}
+	return tx.raise(ctx, RoleScope(r.ID), r.Organization, "role.updated", before, r)
 }
 
 // Delete ends the role and takes it from everyone who holds it at once (rule ROL-3). Its name is free from then on, its id
@@ -379,7 +394,7 @@ func (s *Roles) Delete(ctx context.Context, id string) (Result, error) {
 		if err := tx.permit(ctx, org, "delete:roles"); err != nil {
 			return err
 		}
-		if err := lockRole(ctx, tx, id, org, "", false); err != nil {
+		if err := lockRole(ctx, tx, id, org, "", nil, false); err != nil {
 			return err
 		}
 		r, err := role(ctx, tx.sql, id)
@@ -394,7 +409,7 @@ func (s *Roles) Delete(ctx context.Context, id string) (Result, error) {
 			return err
 		}
 		if _, err := tx.sql.ExecContext(ctx, `
-			UPDATE orgauthz_roles SET description = '', permissions = '', base_id = '', updated_at = $2, deleted_at = $2 WHERE id = $1`,
+			UPDATE orgauthz_roles SET description = '', permissions = '', api_permissions = '{}', base_id = '', updated_at = $2, deleted_at = $2 WHERE id = $1`,
 			id, at.UnixMicro()); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package orgstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 )
@@ -39,7 +40,19 @@ func user(ctx context.Context, q queryer, id string) (*User, error) {
 	if !validUserID(id) {
 		return nil, &NotFound{"user"}
 	}
-	return one(scanUser(q.QueryRowContext(ctx, `SELECT `+userColumns+` FROM orgauthz_users WHERE id = $1`, id)))("user")
+	return one(scanUser(q.QueryRowContext(ctx, `SELECT `+userColumns+` FROM orgauthz_users WHERE id = $1 AND kind = 'user'`, id)))("user")
+}
+
+// principal reads the name of whoever can be a member: a user, or the principal of an application.
+func principal(ctx context.Context, q queryer, id string) (name string, err error) {
+	if !validUserID(id) {
+		return "", &NotFound{"user"}
+	}
+	err = q.QueryRowContext(ctx, `SELECT name FROM orgauthz_users WHERE id = $1`, id).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = &NotFound{"user"}
+	}
+	return name, err
 }
 
 func (u *User) check() error {
@@ -62,7 +75,7 @@ func (s *Users) Create(ctx context.Context, u User) (*User, Result, error) {
 		if err := tx.lock(ctx, []Scope{UserScope(u.ID)}, nil); err != nil {
 			return err
 		}
-		if _, err := user(ctx, tx.sql, u.ID); !errors.Is(err, ErrNotFound) {
+		if _, err := principal(ctx, tx.sql, u.ID); !errors.Is(err, ErrNotFound) {
 			if err == nil {
 				return &Conflict{"user", "id"}
 			}
@@ -108,9 +121,14 @@ var userList = listing[*User]{
 	},
 }
 
+// UserListOptions selects a page of users.
+type UserListOptions struct {
+	ListOptions
+}
+
 // List returns a page of the users, by id, name or created_at.
-func (s *Users) List(ctx context.Context, opts ListOptions) (Page[*User], error) {
-	return userList.read(ctx, s.e, opts)
+func (s *Users) List(ctx context.Context, opts UserListOptions) (Page[*User], error) {
+	return userList.read(ctx, s.e, opts.ListOptions)
 }
 
 // Update changes what u names. Errors: NotFound, Invalid.
@@ -166,6 +184,11 @@ func (s *Users) change(ctx context.Context, c call, id, eventType string, edit f
 			id, u.Email, u.Name, flag(u.Blocked), u.UpdatedAt.UnixMicro()); err != nil {
 			return err
 		}
+		if u.Name != before.Name {
+			if err := renameMember(ctx, tx, id, u.Name); err != nil {
+				return err
+			}
+		}
 		return tx.raise(ctx, UserScope(id), "", eventType, before, &u)
 	})
 }
@@ -184,20 +207,32 @@ func (s *Users) Delete(ctx context.Context, id string) (Result, error) {
 		if err != nil {
 			return err
 		}
-		// Not left for later: the id may come back, and must then begin without memberships.
-		orgs, err := collect(ctx, tx.sql, `SELECT org_id FROM orgauthz_members WHERE user_id = $1 ORDER BY org_id`, []any{id},
-			func(row scanner) (org string, err error) { return org, row.Scan(&org) })
-		if err != nil {
-			return err
-		}
-		for _, org := range orgs {
-			if err := removeMember(ctx, tx, org, id); err != nil {
-				return err
-			}
-		}
-		if _, err := tx.sql.ExecContext(ctx, `DELETE FROM orgauthz_users WHERE id = $1`, id); err != nil {
+		if err := deletePrincipal(ctx, tx, id); err != nil {
 			return err
 		}
 		return tx.raise(ctx, UserScope(id), "", "user.deleted", u, nil)
 	})
+}
+
+// deletePrincipal deletes a user, or the principal of an application, with all memberships. Its scope is locked.
+func deletePrincipal(ctx context.Context, tx *transaction, id string) error {
+	// Not left for later: the id may come back, and must then begin without memberships.
+	orgs, err := collect(ctx, tx.sql, `SELECT org_id FROM orgauthz_members WHERE user_id = $1 ORDER BY org_id`, []any{id},
+		func(row scanner) (org string, err error) { return org, row.Scan(&org) })
+	if err != nil {
+		return err
+	}
+	for _, org := range orgs {
+		if err := removeMember(ctx, tx, org, id); err != nil {
+			return err
+		}
+	}
+	_, err = tx.sql.ExecContext(ctx, `DELETE FROM orgauthz_users WHERE id = $1`, id)
+	return err
+}
+
+// renameMember gives the memberships of a principal its new name, by which they are listed. Its scope is locked.
+func renameMember(ctx context.Context, tx *transaction, id, name string) error {
+	_, err := tx.sql.ExecContext(ctx, `UPDATE orgauthz_members SET name = $2 WHERE user_id = $1`, id, name)
+	return err
 }

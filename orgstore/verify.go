@@ -155,6 +155,10 @@ var scoped = []inScope{
 	{"members", ScopeMembership, "org_id", "user_id", ""},
 	{"teams", ScopeTeam, `''`, "id", ""},
 	{"team_roles", ScopeTeam, `''`, "team_id", ""},
+	{"connections", ScopeConnection, `''`, "id", ""},
+	{"clients", ScopeClient, `''`, "id", ""},
+	{"apis", ScopeAPI, `''`, "identifier", ""},
+	{"client_grants", ScopeClientGrant, `''`, "id", ""},
 }
 
 func (s inScope) check() check {

@@ -327,7 +327,7 @@ func closeEnds(t *engineTest) {
 	t.is(err, orgstore.ErrUnavailable)
 	_, err = t.Organizations.Suspend(ctx, o.ID)
 	t.is(err, orgstore.ErrUnavailable)
-	_, err = t.Users.List(ctx, orgstore.ListOptions{})
+	_, err = t.Users.List(ctx, orgstore.UserListOptions{})
 	t.is(err, orgstore.ErrUnavailable)
 	_, err = t.Transact(ctx, func(context.Context, *sql.Tx, *orgstore.Engine) error { return nil })
 	t.is(err, orgstore.ErrUnavailable)

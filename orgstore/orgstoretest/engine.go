@@ -34,7 +34,8 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 type cases map[string]func(*engineTest)
 
 // allCases lists the cases of every noun, each in the file of its noun.
-var allCases = []cases{coreCases, feedCases, organizationRoleCases, domainCases, teamCases, followCases, auditCases}
+var allCases = []cases{coreCases, feedCases, organizationRoleCases, domainCases, teamCases, followCases, auditCases,
+	connectionCases, clientCases, apiCases, clientGrantCases}
 
 func merged(all ...cases) cases {
 	sum := cases{}

@@ -205,7 +205,7 @@ func listPages(t *engineTest) {
 		}
 		return list
 	}
-	if page, err := t.Users.List(ctx, orgstore.ListOptions{}); err != nil || len(page.Items) != 0 || page.Next != "" {
+	if page, err := t.Users.List(ctx, orgstore.UserListOptions{}); err != nil || len(page.Items) != 0 || page.Next != "" {
 		t.Errorf("an empty list: %+v, %v", page, err)
 	}
 	// Byte order, whatever the collation of the database.
@@ -217,7 +217,7 @@ func listPages(t *engineTest) {
 		var got []string
 		pages := 0
 		for after := ""; ; {
-			page, err := t.Users.List(ctx, orgstore.ListOptions{Limit: limit, After: after})
+			page, err := t.Users.List(ctx, orgstore.UserListOptions{ListOptions: orgstore.ListOptions{Limit: limit, After: after}})
 			t.ok(err)
 			got = append(got, ids(page)...)
 			pages++
@@ -235,7 +235,7 @@ func listPages(t *engineTest) {
 	for i := range 40 {
 		t.user(fmt.Sprint("more ", i))
 	}
-	if page, err := t.Users.List(ctx, orgstore.ListOptions{}); err != nil || len(page.Items) != 50 {
+	if page, err := t.Users.List(ctx, orgstore.UserListOptions{}); err != nil || len(page.Items) != 50 {
 		t.Errorf("the default page has %d, %v", len(page.Items), err)
 	}
 }
@@ -246,14 +246,14 @@ func listStable(t *engineTest) {
 	for _, id := range []string{"b", "d", "f", "h"} {
 		t.user(id)
 	}
-	first, err := t.Users.List(ctx, orgstore.ListOptions{Limit: 2})
+	first, err := t.Users.List(ctx, orgstore.UserListOptions{ListOptions: orgstore.ListOptions{Limit: 2}})
 	t.ok(err)
 	t.user("a")
 	t.user("e")
 	t.user("z")
 	t.changed(t.Users.Delete(ctx, "d")) // the row that the cursor stands on
 	t.changed(t.Users.Delete(ctx, "f"))
-	second, err := t.Users.List(ctx, orgstore.ListOptions{After: first.Next})
+	second, err := t.Users.List(ctx, orgstore.UserListOptions{ListOptions: orgstore.ListOptions{After: first.Next}})
 	t.ok(err)
 	var got []string
 	for _, u := range second.Items {
@@ -276,7 +276,7 @@ func listCursors(t *engineTest) {
 		_, err := t.Organizations.List(ctx, orgstore.ListOptions{After: after})
 		t.invalid(err, "After", after)
 	}
-	_, err = t.Users.List(ctx, orgstore.ListOptions{After: page.Next})
+	_, err = t.Users.List(ctx, orgstore.UserListOptions{ListOptions: orgstore.ListOptions{After: page.Next}})
 	t.invalid(err, "After", page.Next)
 	for _, limit := range []int{-1, 1001} {
 		_, err = t.Organizations.List(ctx, orgstore.ListOptions{Limit: limit})

@@ -75,7 +75,8 @@ func conflict(kind, field string) func(*engineTest, error) {
 }
 
 // allRaces lists the races of every noun, each in the file of its noun.
-var allRaces = []map[string]race{coreRaces, organizationRoleRaces, domainRaces, teamRaces}
+var allRaces = []map[string]race{coreRaces, organizationRoleRaces, domainRaces, teamRaces,
+	connectionRaces, clientRaces, apiRaces, clientGrantRaces}
 
 var coreRaces = map[string]race{
 	"organizations": {orgstore.Limits{Organizations: 5}, raceOrganizations, 5, limit("organizations", 5), roomForOrganizations},

@@ -62,6 +62,14 @@ var corruptions = []corruption{
 		"events: the newest of a scope has its revision", "organizations: each has a revision as name"}},
 	{`DELETE FROM orgauthz_scopes WHERE kind = 6`, []string{
 		"events: the newest of a scope has its revision", "teams: each has a revision as team", "team_roles: each has a revision as team"}},
+	{`INSERT INTO orgauthz_connections (id, name, strategy, display_name, domains, signup, domain_connection, isolated, created_at, updated_at)
+		VALUES ('con', 'con', 'auth0', '', '', 0, 0, 0, 0, 0)`, []string{"connections: each has a revision as connection"}},
+	{`INSERT INTO orgauthz_clients (id, name, settings, secret, created_at, updated_at) VALUES ('c', 'c', '{}', '', 0, 0)`,
+		[]string{"clients: each has a revision as client"}},
+	{`INSERT INTO orgauthz_apis (identifier, name, settings, created_at, updated_at) VALUES ('a', 'a', '{}', 0, 0)`,
+		[]string{"apis: each has a revision as api"}},
+	{`INSERT INTO orgauthz_client_grants (id, client_id, audience, scopes, organization_usage, allow_any_organization, created_at, updated_at)
+		VALUES ('cgr', 'c', 'a', '', 'deny', 0, 0, 0)`, []string{"client_grants: each has a revision as client_grant"}},
 	{`DELETE FROM orgauthz_users WHERE id = 'auth0|emilio'`, []string{"orgauthz_members: user_id refers to orgauthz_users"}},
 	{`DELETE FROM orgauthz_roles WHERE name = 'admin'`, []string{"orgauthz_member_roles: role_id refers to orgauthz_roles"}},
 	{`DELETE FROM orgauthz_members WHERE user_id = 'auth0|emilio'`, []string{

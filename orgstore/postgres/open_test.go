@@ -197,7 +197,7 @@ func TestCollation(t *testing.T) {
 	}
 	var got []string
 	for after, pages := "", 0; pages == 0 || after != ""; pages++ {
-		page, err := e.Users.List(t.Context(), orgstore.ListOptions{Limit: 3, After: after})
+		page, err := e.Users.List(t.Context(), orgstore.UserListOptions{ListOptions: orgstore.ListOptions{Limit: 3, After: after}})
 		if err != nil {
 			t.Fatal(err)
 		}

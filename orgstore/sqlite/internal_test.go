@@ -235,7 +235,7 @@ func TestEndedTransaction(t *testing.T) {
 			if err == nil {
 				t.Error("Transact did not fail")
 			}
-			page, err := first.Users.List(t.Context(), orgstore.ListOptions{})
+			page, err := first.Users.List(t.Context(), orgstore.UserListOptions{})
 			if err != nil || len(page.Items) != test.left {
 				t.Errorf("%d users of a transaction that failed, want %d; %v", len(page.Items), test.left, err)
 			}

@@ -110,7 +110,7 @@ func TestProcessesStartTogether(t *testing.T) {
 		p.makeUser(fmt.Sprint("u", i))
 	}
 	e := openFile(t, path, orgstore.Config{})
-	if page, err := e.Users.List(t.Context(), orgstore.ListOptions{}); err != nil || len(page.Items) != len(processes) {
+	if page, err := e.Users.List(t.Context(), orgstore.UserListOptions{}); err != nil || len(page.Items) != len(processes) {
 		t.Errorf("users: %+v, %v", page.Items, err)
 	}
 }
@@ -171,7 +171,7 @@ func TestTwoProcesses(t *testing.T) {
 		}
 	}
 	group.Wait()
-	if page, err := e.Users.List(t.Context(), orgstore.ListOptions{Limit: 1000}); err != nil || len(page.Items) != 60 {
+	if page, err := e.Users.List(t.Context(), orgstore.UserListOptions{ListOptions: orgstore.ListOptions{Limit: 1000}}); err != nil || len(page.Items) != 60 {
 		t.Errorf("%d users, %v", len(page.Items), err)
 	}
 }
@@ -210,7 +210,7 @@ func TestKilled(t *testing.T) {
 	}
 	_ = p.cmd.Wait()
 	e := openFile(t, path, orgstore.Config{})
-	page, err := e.Users.List(t.Context(), orgstore.ListOptions{})
+	page, err := e.Users.List(t.Context(), orgstore.UserListOptions{})
 	if err != nil || len(page.Items) != 10 {
 		t.Errorf("%d users, %v", len(page.Items), err)
 	}
