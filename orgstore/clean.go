@@ -30,8 +30,8 @@ var leftovers = []struct {
 		AND EXISTS (SELECT 1 FROM orgauthz_identities h WHERE h.connection_id = c.id) LIMIT 1`, cleanConnection},
 }
 
-// Clean deletes what deleted organizations, roles, teams and connections have left behind, and idempotency keys whose time is over, in
-// batches with a transaction each, and returns how many rows it deleted. Nothing that Clean deletes was to be seen any more, so that it
+// Clean deletes what deleted organizations, roles, teams and connections have left behind, and idempotency keys and sessions whose
+// time is over, in batches with a transaction each, and returns how many rows it deleted. Nothing that Clean deletes was to be seen any more, so that it
 // raises no revision and tells no event. Call it now and then; it may be stopped at any time.
 func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 	for {
@@ -50,7 +50,9 @@ func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 				}
 				return err
 			}
-			n, err = cleanKeys(ctx, tx)
+			if n, err = cleanKeys(ctx, tx); err == nil && n == 0 {
+				n, err = cleanSessions(ctx, tx)
+			}
 			return err
 		})
 		deleted += n
@@ -66,6 +68,7 @@ var owned = []struct{ table, key string }{
 	{"orgauthz_members", "user_id"},
 	{"orgauthz_organization_grants", "grant_id"},
 	{"orgauthz_domains", "id"},
+	{"orgauthz_api_keys", "id"},
 }
 
 // cleanOrganization deletes at most so many rows of what a deleted organization had, and writes down when none is left.

@@ -23,6 +23,8 @@ type Config struct {
 	// EventRetention is how long events are kept: Events.Prune deletes older ones. Default 400 days; math.MaxInt64 keeps them for
 	// ever.
 	EventRetention time.Duration
+	// Sessions says how long login sessions last.
+	Sessions SessionTimes
 	// Clock tells the time. Default time.Now.
 	Clock func() time.Time
 	// Logger gets what the engine cannot return to anyone, such as a panic of a function of OnCommit. Default: discarded.
@@ -93,6 +95,8 @@ func (c Config) Validate() error {
 	for _, l := range c.Limits.all() {
 		atLeastZero("Limits."+l.name, int64(*l.value))
 	}
+	atLeastZero("Sessions.Lifetime", int64(c.Sessions.Lifetime))
+	atLeastZero("Sessions.Idle", int64(c.Sessions.Idle))
 	atLeastZero("LoadTimeout", int64(c.LoadTimeout))
 	atLeastZero("LockTimeout", int64(c.LockTimeout))
 	atLeastZero("CommitTimeout", int64(c.CommitTimeout))
@@ -105,6 +109,8 @@ func (c Config) withDefaults() Config {
 	for _, l := range c.Limits.all() {
 		*l.value = cmp.Or(*l.value, l.usual)
 	}
+	c.Sessions.Lifetime = cmp.Or(c.Sessions.Lifetime, 7*24*time.Hour)
+	c.Sessions.Idle = cmp.Or(c.Sessions.Idle, 3*24*time.Hour)
 	c.LoadTimeout = cmp.Or(c.LoadTimeout, 500*time.Millisecond)
 	c.LockTimeout = cmp.Or(c.LockTimeout, 5*time.Second)
 	c.CommitTimeout = cmp.Or(c.CommitTimeout, time.Second)

@@ -94,3 +94,9 @@ type unavailable struct{ cause error }
 func (e *unavailable) Error() string        { return ErrUnavailable.Error() + ": " + e.cause.Error() }
 func (e *unavailable) Unwrap() error        { return e.cause }
 func (e *unavailable) Is(target error) bool { return target == ErrUnavailable }
+
+// refusal is an ErrDenied that no permission would have helped against.
+type refusal struct{ text string }
+
+func (e *refusal) Error() string        { return "orgstore: " + e.text }
+func (e *refusal) Is(target error) bool { return target == ErrDenied }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -184,13 +185,12 @@ func (l listing[T]) position(opts ListOptions) (value any, id string, err error)
 var errCursor = &Invalid{"After", "", "must be the Next of a page of the same list in the same order"}
 
 func (l listing[T]) orders() string {
-	orders := string(SortID)
-	for _, by := range []Sort{SortName, SortCreated} {
-		if l.sorts[by] != "" {
-			orders += ", " + string(by)
-		}
+	orders := []string{string(SortID)}
+	for by := range l.sorts {
+		orders = append(orders, string(by))
 	}
-	return orders
+	slices.Sort(orders)
+	return strings.Join(orders, ", ")
 }
 
 func (opts ListOptions) by() Sort {

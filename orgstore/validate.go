@@ -2,7 +2,9 @@ package orgstore
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -233,4 +235,16 @@ func unique(list []string) []string {
 	list = slices.Clone(list)
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// newTicket returns a secret with 130 random bits, and what is stored of it.
+func newTicket() (ticket, hash string) {
+	ticket = rand.Text()
+	return ticket, hashOf(ticket)
+}
+
+// hashOf is how a secret with 128 random bits or more is stored: nobody can guess it, so that it needs no salt.
+func hashOf(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
 }

@@ -159,6 +159,7 @@ var scoped = []inScope{
 	{"clients", ScopeClient, `''`, "id", ""},
 	{"apis", ScopeAPI, `''`, "identifier", ""},
 	{"client_grants", ScopeClientGrant, `''`, "id", ""},
+	{"api_keys", ScopeAPIKey, "org_id", "id", ""},
 }
 
 func (s inScope) check() check {

@@ -33,10 +33,6 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 // cases are named tests. The names begin with the numbers of the rules that they test, as far as there are any.
 type cases map[string]func(*engineTest)
 
-// allCases lists the cases of every noun, each in the file of its noun.
-var allCases = []cases{coreCases, feedCases, organizationRoleCases, domainCases, teamCases, followCases, auditCases,
-	connectionCases, clientCases, apiCases, clientGrantCases}
-
 func merged(all ...cases) cases {
 	sum := cases{}
 	for _, c := range all {

@@ -74,10 +74,6 @@ func conflict(kind, field string) func(*engineTest, error) {
 	return func(t *engineTest, err error) { t.conflict(err, kind, field) }
 }
 
-// allRaces lists the races of every noun, each in the file of its noun.
-var allRaces = []map[string]race{coreRaces, organizationRoleRaces, domainRaces, teamRaces,
-	connectionRaces, clientRaces, apiRaces, clientGrantRaces}
-
 var coreRaces = map[string]race{
 	"organizations": {orgstore.Limits{Organizations: 5}, raceOrganizations, 5, limit("organizations", 5), roomForOrganizations},
 	"members":       {orgstore.Limits{Members: 7}, raceMembers, 7, limit("members", 7), roomForMembers},

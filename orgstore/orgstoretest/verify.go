@@ -70,6 +70,9 @@ var corruptions = []corruption{
 		[]string{"apis: each has a revision as api"}},
 	{`INSERT INTO orgauthz_client_grants (id, client_id, audience, scopes, organization_usage, allow_any_organization, created_at, updated_at)
 		VALUES ('cgr', 'c', 'a', '', 'deny', 0, 0, 0)`, []string{"client_grants: each has a revision as client_grant"}},
+	{`INSERT INTO orgauthz_api_keys (id, org_id, name, principal, prefix, created_at, updated_at)
+		SELECT 'key_0000000000000000', id, 'n', 'u', 'oak_', 1, 1 FROM orgauthz_organizations WHERE name = 'adventurez'`,
+		[]string{"api_keys: each has a revision as api_key"}},
 	{`DELETE FROM orgauthz_users WHERE id = 'auth0|emilio'`, []string{"orgauthz_members: user_id refers to orgauthz_users"}},
 	{`DELETE FROM orgauthz_roles WHERE name = 'admin'`, []string{"orgauthz_member_roles: role_id refers to orgauthz_roles"}},
 	{`DELETE FROM orgauthz_members WHERE user_id = 'auth0|emilio'`, []string{

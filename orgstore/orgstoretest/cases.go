@@ -1,0 +1,32 @@
+package orgstoretest
+
+// allCases lists the cases of every noun, each in the file of its noun.
+var allCases = []cases{
+	coreCases,
+	feedCases,
+	organizationRoleCases,
+	domainCases,
+	teamCases,
+	followCases,
+	auditCases,
+	connectionCases,
+	clientCases,
+	apiCases,
+	clientGrantCases,
+	sessionCases,
+	apiKeyCases,
+}
+
+// allRaces lists the races of every noun, each in the file of its noun.
+var allRaces = []map[string]race{
+	coreRaces,
+	organizationRoleRaces,
+	domainRaces,
+	teamRaces,
+	connectionRaces,
+	clientRaces,
+	apiRaces,
+	clientGrantRaces,
+	sessionRaces,
+	apiKeyRaces,
+}
