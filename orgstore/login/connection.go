@@ -17,7 +17,7 @@ const (
 	Passwordless Kind = "passwordless"
 )
 
-// enterprise holds the strategies that belong to customers' own identity providers. https://auth0.com/docs/authenticate/identity-providers/enterprise-identity-providers
+// enterprise holds the strategies that belong to customers' own identity providers.
 var enterprise = []string{
 	"ad", "adfs", "auth0-adldap", "google-apps", "ip", "office365", "oidc", "okta", "pingfederate", "samlp", "sharepoint", "waad",
 }
@@ -46,7 +46,6 @@ type Connection struct {
 	domains []string // e-mail domains whose users it knows (an enterprise's)
 	hidden  bool     // on no page: only reachable by its name and by e-mail domain
 	jit     bool     // assign_membership_on_login
-	native  bool     // the connection's own sign-up, which counts for invited users
 }
 
 // Kind is the kind of the connection.

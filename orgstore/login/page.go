@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/orgauthz/orgauthz/orgstore/internal/templates"
 )
@@ -54,7 +55,7 @@ func CheckMail(subject, text, html string) error { return templates.CheckMail(su
 // any may be empty, and a plain one of our own at last (rule LOG-7). Nobody is kept from logging in by a template: what is wrong
 // with those before the one that worked is in broken. The error is the context's.
 func RenderPage(ctx context.Context, page Page, sources ...string) (html string, broken []error, err error) {
-	for _, source := range append(sources[:len(sources):len(sources)], builtinPage) {
+	for _, source := range append(slices.Clip(sources), builtinPage) {
 		if source == "" {
 			continue
 		}
@@ -96,7 +97,7 @@ To accept, open this link{{with .Expires}} until {{.}}{{end}}:
 // RenderMail is RenderPage for the templates of an e-mail, each of which is used as a whole. The last resort is the text of an
 // invitation.
 func RenderMail(ctx context.Context, mail Mail, sources ...MailTemplate) (m Message, broken []error, err error) {
-	for _, source := range append(sources[:len(sources):len(sources)], builtinMail) {
+	for _, source := range append(slices.Clip(sources), builtinMail) {
 		if source == (MailTemplate{}) {
 			continue
 		}

@@ -91,7 +91,7 @@ func fillHost(host string, value func(key string, whole bool) (string, bool)) (s
 	var filled []string
 	for rest := host; ; {
 		key, after, ok := cutPlaceholder(rest)
-		label := ""
+		var label string
 		switch {
 		case !ok:
 			label, after = rest, ""
