@@ -1,18 +1,6 @@
 package login
 
-// What an application makes of organizations (organization_usage).
-const (
-	UsageDeny    = "deny" // also when empty
-	UsageAllow   = "allow"
-	UsageRequire = "require"
-)
-
-// What happens when no organization was sent (organization_require_behavior).
-const (
-	NoPrompt        = "no_prompt" // also when empty
-	PreLoginPrompt  = "pre_login_prompt"
-	PostLoginPrompt = "post_login_prompt"
-)
+import "github.com/orgauthz/orgauthz/orgstore"
 
 // way is how a login goes.
 type way struct {
@@ -23,20 +11,20 @@ type way struct {
 }
 
 // decide is the table of organization_usage, organization_require_behavior and whether an organization was sent.
-func decide(usage, behavior string, sent bool) (way, error) {
+func decide(usage orgstore.OrganizationUsage, behavior orgstore.OrganizationPrompt, sent bool) (way, error) {
 	switch {
-	case usage != UsageAllow && usage != UsageRequire:
+	case usage != orgstore.OrganizationAllow && usage != orgstore.OrganizationRequire:
 		if sent {
 			return way{}, invalid("parameter organization is not allowed for this client")
 		}
 		return way{personal: true}, nil
 	case sent:
 		return way{organization: true}, nil
-	case behavior == PreLoginPrompt:
-		return way{prompt: true, personal: usage == UsageAllow}, nil
-	case behavior == PostLoginPrompt:
-		return way{picker: true, personal: usage == UsageAllow}, nil
-	case usage == UsageRequire:
+	case behavior == orgstore.PreLoginPrompt:
+		return way{prompt: true, personal: usage == orgstore.OrganizationAllow}, nil
+	case behavior == orgstore.PostLoginPrompt:
+		return way{picker: true, personal: usage == orgstore.OrganizationAllow}, nil
+	case usage == orgstore.OrganizationRequire:
 		return way{}, invalid("parameter organization is required for this client")
 	}
 	return way{personal: true}, nil

@@ -79,7 +79,7 @@ func (s *Service) Complete(ctx context.Context, req Request, auth Authentication
 // the login names none (rule JIT-1). Where it is refused, the login goes on without.
 func (s *Service) withoutContext(ctx context.Context, req Request, auth Authentication) (*Result, error) {
 	f, err := s.flow(ctx, s.engine, req)
-	if err != nil || !f.client.uses() || req.Organization != "" || req.Invitation != "" {
+	if err != nil || !uses(f.client) || req.Organization != "" || req.Invitation != "" {
 		return nil, err
 	}
 	organizations, err := f.store.assigning(ctx, auth.Connection)
@@ -165,7 +165,7 @@ func (s *Service) decide(ctx context.Context, e *orgstore.Engine, req Request, a
 // personalConnection checks that a login without an organization may go through a connection: one of the application's, or the
 // tenant's default database.
 func (f *flow) personalConnection(ctx context.Context, id string) error {
-	connections, err := f.store.clientConnections(ctx, f.client.id)
+	connections, err := f.clientConnections(ctx)
 	if err != nil {
 		return err
 	}

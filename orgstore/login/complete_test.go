@@ -16,7 +16,7 @@ type stage struct {
 	*testing.T
 	*Service
 	world  *world
-	client client
+	client orgstore.Client
 	ids    map[string]string // of organizations, by name
 }
 
@@ -26,8 +26,10 @@ func newStage(t *testing.T, cfg Config) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { engine.Close() })
-	s := &stage{T: t, world: travel0(), client: client{usage: UsageAllow}, ids: map[string]string{}}
-	s.Service = &Service{engine, cfg, func(context.Context, *orgstore.Engine, string) (store, client, error) { return s.world, s.client, nil }}
+	s := &stage{T: t, world: travel0(), client: application(orgstore.OrganizationAllow, ""), ids: map[string]string{}}
+	s.Service = &Service{engine, cfg, func(context.Context, *orgstore.Engine, string) (store, *orgstore.Client, error) {
+		return s.world, &s.client, nil
+	}}
 	for i := range s.world.organizations {
 		o, _, err := engine.Organizations.Create(t.Context(), orgstore.Organization{Name: s.world.organizations[i].Name})
 		s.ok(err)
@@ -156,7 +158,7 @@ func TestCompleteWithoutContext(t *testing.T) {
 	t.Run("JIT-1: an application that allows no organizations makes nobody a member", func(t *testing.T) {
 		t.Parallel()
 		s := newStage(t, Config{})
-		s.client.usage = UsageDeny
+		s.client.OrganizationUsage = orgstore.OrganizationDeny
 		s.assign("rocky", "travel0")
 		before := s.changes()
 		if got := s.completed("", "sumana", "travel0"); got != "personal" || s.changes() != before {
@@ -166,7 +168,7 @@ func TestCompleteWithoutContext(t *testing.T) {
 	t.Run("JIT-1: before the picker", func(t *testing.T) {
 		t.Parallel()
 		s := newStage(t, Config{AlwaysPick: true})
-		s.client.usage, s.client.behavior = UsageRequire, PostLoginPrompt
+		s.client = application(orgstore.OrganizationRequire, orgstore.PostLoginPrompt)
 		s.assign("rocky", "travel0")
 		s.world.members["sumana"] = []string{"rocky"} // as the store will say
 		before := s.changes()

@@ -4,52 +4,21 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/orgauthz/orgauthz/orgstore"
 )
-
-// Kind is what kind of connection an identity comes from.
-type Kind string
-
-// The kinds of connections.
-const (
-	Database     Kind = "database"
-	Social       Kind = "social"
-	Enterprise   Kind = "enterprise"
-	Passwordless Kind = "passwordless"
-)
-
-// enterprise holds the strategies that belong to customers' own identity providers.
-var enterprise = []string{
-	"ad", "adfs", "auth0-adldap", "google-apps", "ip", "office365", "oidc", "okta", "pingfederate", "samlp", "sharepoint", "waad",
-}
-
-// KindOf returns the kind of the connections with this strategy: the one before the first | of a user's id.
-func KindOf(strategy string) Kind {
-	switch {
-	case strategy == "auth0":
-		return Database
-	case strategy == "email" || strategy == "sms":
-		return Passwordless
-	case slices.Contains(enterprise, strategy):
-		return Enterprise
-	}
-	return Social
-}
 
 // Connection is a connection that a login can go through.
 type Connection struct {
-	ID       string
-	Name     string // what the parameter connection names
-	Strategy string
-	Label    string // what to show: its display name, or else its name
-	SignUp   bool   // new users may sign up (a database's)
+	orgstore.Connection
+	SignUp bool // new users may sign up on the page of this login
 
-	domains []string // e-mail domains whose users it knows (an enterprise's)
-	hidden  bool     // on no page: only reachable by its name and by e-mail domain
-	jit     bool     // assign_membership_on_login
+	hidden bool // on no page: only reachable by its name and by e-mail domain
+	jit    bool // assign_membership_on_login
 }
 
-// Kind is the kind of the connection.
-func (c *Connection) Kind() Kind { return KindOf(c.Strategy) }
+// Label is what pages call the connection.
+func (c *Connection) Label() string { return cmp.Or(c.DisplayName, c.Name) }
 
 // named returns the connection with this name or id.
 func named(connections []Connection, ref string) (Connection, bool) {
@@ -63,14 +32,14 @@ func named(connections []Connection, ref string) (Connection, bool) {
 // visible returns the connections to show on a page, in the order of their labels.
 func visible(connections []Connection) []Connection {
 	shown := slices.DeleteFunc(slices.Clone(connections), func(c Connection) bool { return c.hidden })
-	slices.SortStableFunc(shown, func(a, b Connection) int { return cmp.Or(cmp.Compare(a.Label, b.Label), cmp.Compare(a.ID, b.ID)) })
+	slices.SortStableFunc(shown, func(a, b Connection) int { return cmp.Or(cmp.Compare(a.Label(), b.Label()), cmp.Compare(a.ID, b.ID)) })
 	return shown
 }
 
 // byDomain returns the first enterprise connection that knows the users of an e-mail domain, in the order of their ids.
 func byDomain(connections []Connection, domain string) (found Connection, ok bool) {
 	for _, c := range connections {
-		if c.Kind() == Enterprise && slices.Contains(c.domains, domain) && (!ok || c.ID < found.ID) {
+		if c.Kind() == orgstore.ConnectionEnterprise && slices.Contains(c.Domains, domain) && (!ok || c.ID < found.ID) {
 			found, ok = c, true
 		}
 	}

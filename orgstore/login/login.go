@@ -22,7 +22,7 @@ type Config struct {
 type Service struct {
 	engine *orgstore.Engine
 	cfg    Config
-	facts  func(ctx context.Context, e *orgstore.Engine, client string) (store, client, error)
+	facts  func(ctx context.Context, e *orgstore.Engine, client string) (store, *orgstore.Client, error)
 }
 
 // flow returns the flow of a request, whose facts are read with e.

@@ -1,6 +1,10 @@
 package login
 
-import "cmp"
+import (
+	"cmp"
+
+	"github.com/orgauthz/orgauthz/orgstore"
+)
 
 // The ways in which a prompt finds an organization (organization_discovery_methods). An application that names none asks by name.
 const (
@@ -8,17 +12,10 @@ const (
 	ByName  = "organization_name"
 )
 
-// client is what a login knows of the application.
-type client struct {
-	id              string
-	usage, behavior string // organization_usage, organization_require_behavior
-	methods         []string
-	callbacks       []string
-	thirdParty      bool
-}
-
 // uses reports whether the application may be used with an organization.
-func (c *client) uses() bool { return c.usage == UsageAllow || c.usage == UsageRequire }
+func uses(c *orgstore.Client) bool {
+	return c.OrganizationUsage == orgstore.OrganizationAllow || c.OrganizationUsage == orgstore.OrganizationRequire
+}
 
 // organization is what a login knows of an organization, for the client that asks.
 type organization struct {
@@ -32,16 +29,16 @@ type organization struct {
 }
 
 // closed reports whether no login of c can be for o (rules ORG-6, APP-1).
-func (o *organization) closed(c *client) bool {
+func (o *organization) closed(c *orgstore.Client) bool {
 	switch {
 	case o.suspended:
 		return true
 	case !o.entitlement:
-		return c.thirdParty && !o.thirdParties
+		return !c.FirstParty && !o.thirdParties
 	case o.listed:
 		return !o.entitled
 	}
-	return !c.thirdParty || !o.thirdParties
+	return c.FirstParty || !o.thirdParties
 }
 
 func compareShown(a, b Organization) int {

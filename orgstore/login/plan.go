@@ -74,7 +74,7 @@ type flow struct {
 	store  store
 	cfg    Config
 	req    Request
-	client client
+	client *orgstore.Client
 
 	name       string     // of the organization that the login is for, once that is sure
 	connection Connection // that the user has come through, once that is found among the organization's
@@ -89,7 +89,7 @@ func (f *flow) plan(ctx context.Context) (*Step, error) {
 // refused marks a "no" that must not be sent where the application asked for.
 func (f *flow) refused(err error) error {
 	if refused, ok := errors.AsType[*Error](err); ok && f.req.RedirectURI != "" &&
-		!urls.Allowed(f.client.callbacks, f.req.RedirectURI, f.name) {
+		!urls.Allowed(f.client.Callbacks, f.req.RedirectURI, f.name) {
 		shown := *refused
 		shown.Show = true
 		return &shown
@@ -99,12 +99,12 @@ func (f *flow) refused(err error) error {
 
 func (f *flow) next(ctx context.Context) (*Step, error) {
 	req := f.req
-	if f.client.uses() || req.Organization != "" || req.Invitation != "" {
+	if uses(f.client) || req.Organization != "" || req.Invitation != "" {
 		if err := req.Protocol.check(); err != nil {
 			return nil, err
 		}
 	}
-	way, err := decide(f.client.usage, f.client.behavior, req.Organization != "" || req.Invitation != "")
+	way, err := decide(f.client.OrganizationUsage, f.client.OrganizationRequireBehavior, req.Organization != "" || req.Invitation != "")
 	switch {
 	case err != nil:
 		return nil, err
@@ -135,7 +135,7 @@ func (f *flow) personal(ctx context.Context) (*Step, error) {
 
 // credentials asks for credentials before an organization is picked, or for a login without one (rule LOG-4).
 func (f *flow) credentials(ctx context.Context, picks bool) (*Step, error) {
-	connections, err := f.store.clientConnections(ctx, f.client.id)
+	connections, err := f.clientConnections(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -147,26 +147,25 @@ func (f *flow) credentials(ctx context.Context, picks bool) (*Step, error) {
 		return f.step(nil, []Connection{c}, true), nil
 	}
 	if f.req.Identifier != "" {
-		if domain := domainOf(f.req.Identifier); domain != "" {
-			candidates := connections
-			if c, ok := byDomain(candidates, domain); ok {
-				return f.step(nil, []Connection{c}, true), nil
+		domain := domainOf(f.req.Identifier)
+		c, ok := byDomain(connections, domain)
+		if !ok && picks && domain != "" {
+			more, err := f.store.enterpriseConnections(ctx, domain)
+			if err != nil {
+				return nil, err
 			}
-			if picks {
-				if candidates, err = f.store.enterpriseConnections(ctx, domain); err != nil {
-					return nil, err
-				}
-			}
-			if c, ok := byDomain(candidates, domain); ok {
-				return f.step(nil, []Connection{c}, true), nil
-			}
+			c, ok = byDomain(f.open(more), domain)
+		}
+		if ok {
+			return f.step(nil, []Connection{c}, true), nil
 		}
 		// A password is asked for one database only: the tenant's default one, even where the application has it not enabled.
 		c, ok, err := f.store.defaultDatabase(ctx)
 		if err != nil {
 			return nil, err
 		}
-		databases := slices.DeleteFunc(visible(connections), func(c Connection) bool { return c.Kind() != Database })
+		ok = ok && len(f.open([]Connection{c})) > 0
+		databases := slices.DeleteFunc(visible(connections), func(c Connection) bool { return c.Kind() != orgstore.ConnectionDatabase })
 		switch {
 		case ok:
 			return f.step(nil, []Connection{c}, false), nil
@@ -185,7 +184,7 @@ func (f *flow) credentials(ctx context.Context, picks bool) (*Step, error) {
 func (f *flow) step(o *Organization, connections []Connection, direct bool) *Step {
 	s := &Step{Do: AskCredentials, Organization: o, Connections: connections, LoginHint: f.req.LoginHint}
 	s.SignUp = slices.ContainsFunc(connections, func(c Connection) bool { return c.SignUp })
-	if direct && connections[0].Kind() != Database && connections[0].Kind() != Passwordless {
+	if direct && connections[0].Kind() != orgstore.ConnectionDatabase && connections[0].Kind() != orgstore.ConnectionPasswordless {
 		s.Do = UseConnection // there is no page of ours on the way
 	}
 	if f.req.Identifier != "" {
@@ -199,7 +198,7 @@ func (f *flow) step(o *Organization, connections []Connection, direct bool) *Ste
 
 // prompt asks for an organization, or for which one, or goes on with the only one that the answer leads to (rule LOG-4).
 func (f *flow) prompt(ctx context.Context, way way) (*Step, error) {
-	methods := f.client.methods
+	methods := f.client.OrganizationDiscoveryMethods
 	if len(methods) == 0 {
 		methods = []string{ByName}
 	}
@@ -211,10 +210,10 @@ func (f *flow) prompt(ctx context.Context, way way) (*Step, error) {
 	if domain := domainOf(f.req.Entered); domain != "" && slices.Contains(methods, ByEmail) {
 		found, err = f.store.discover(ctx, domain)
 		// Some of them may be suspended, or closed to the application: they are not told from those that are not there.
-		found = slices.DeleteFunc(found, func(o organization) bool { return o.closed(&f.client) })
+		found = slices.DeleteFunc(found, func(o organization) bool { return o.closed(f.client) })
 	} else if domain == "" && slices.Contains(methods, ByName) {
 		var o organization
-		if o, err = f.store.organization(ctx, f.req.Entered); err == nil && !o.closed(&f.client) {
+		if o, err = f.store.organization(ctx, f.req.Entered); err == nil && !o.closed(f.client) {
 			found = []organization{o}
 		}
 	}
@@ -278,7 +277,7 @@ func (f *flow) sent(ctx context.Context) (*organization, error) {
 	}
 	o, err := f.store.organization(ctx, ref)
 	switch {
-	case errors.Is(err, orgstore.ErrNotFound) || err == nil && o.closed(&f.client):
+	case errors.Is(err, orgstore.ErrNotFound) || err == nil && o.closed(f.client):
 		return nil, invalidOrganization(ref)
 	case err != nil:
 		return nil, err
@@ -324,7 +323,7 @@ func (f *flow) enter(ctx context.Context, o *organization) (*Step, error) {
 
 // redirect checks that the login may end where the application asked for (rules URL-1, URL-3).
 func (f *flow) redirect() error {
-	if uri := f.req.RedirectURI; uri != "" && !urls.Allowed(f.client.callbacks, uri, f.name) {
+	if uri := f.req.RedirectURI; uri != "" && !urls.Allowed(f.client.Callbacks, uri, f.name) {
 		return invalid("the redirect URI is not allowed for the client")
 	}
 	return nil
@@ -334,10 +333,11 @@ func (f *flow) redirect() error {
 // only by the switch (rule LOG-3).
 func (f *flow) connections(ctx context.Context, o *organization) ([]Connection, error) {
 	connections, err := f.store.organizationConnections(ctx, o.ID)
+	connections = f.open(connections)
 	if err != nil || !f.cfg.MergeConnections {
 		return connections, err
 	}
-	more, err := f.store.clientConnections(ctx, f.client.id)
+	more, err := f.clientConnections(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -347,4 +347,14 @@ func (f *flow) connections(ctx context.Context, o *organization) ([]Connection, 
 		}
 	}
 	return connections, nil
+}
+
+func (f *flow) clientConnections(ctx context.Context) ([]Connection, error) {
+	connections, err := f.store.clientConnections(ctx, f.client.ID)
+	return f.open(connections), err
+}
+
+// open returns the connections that the application may use: those of the domain level, if it is a third party's (rule APP-1).
+func (f *flow) open(connections []Connection) []Connection {
+	return slices.DeleteFunc(slices.Clone(connections), func(c Connection) bool { return !f.client.FirstParty && !c.DomainConnection })
 }

@@ -73,7 +73,7 @@ func (w *world) clientConnections(context.Context, string) ([]Connection, error)
 func (w *world) enterpriseConnections(_ context.Context, domain string) (found []Connection, err error) {
 	for _, connections := range w.enabled {
 		for _, c := range connections {
-			if c.Kind() == Enterprise && slices.Contains(c.domains, domain) {
+			if c.Kind() == orgstore.ConnectionEnterprise && slices.Contains(c.Domains, domain) {
 				found = append(found, c)
 			}
 		}
@@ -91,11 +91,11 @@ func (w *world) assigning(_ context.Context, connection string) (found []string,
 }
 
 func (w *world) defaultDatabase(context.Context) (Connection, bool, error) {
-	return Connection{ID: "con_" + w.preset, Name: w.preset, Label: w.preset, Strategy: "auth0"}, w.preset != "", w.err
+	return connection("auth0", w.preset), w.preset != "", w.err
 }
 
 func connection(strategy, name string, domains ...string) Connection {
-	return Connection{ID: "con_" + name, Name: name, Label: name, Strategy: strategy, domains: domains}
+	return Connection{Connection: orgstore.Connection{ID: "con_" + name, Name: name, Strategy: strategy, Domains: domains, DomainConnection: true}}
 }
 
 // travel0 is the world of the tests: the organizations of the scenario and some more.
@@ -106,7 +106,8 @@ func travel0() *world {
 	suspended, entitled, listed := org("suspended"), org("entitled"), org("listed")
 	suspended.suspended, entitled.entitlement = true, true
 	listed.entitlement, listed.listed, listed.entitled = true, true, true
-	open := org("open")
+	open, partner := org("open"), connection("okta", "open-okta", "open.example")
+	partner.DomainConnection = false
 	open.thirdParties = true
 	signup, hidden := connection("auth0", "travel0"), connection("samlp", "adventurez-saml", "adventurez.example")
 	signup.SignUp, hidden.hidden = true, true
@@ -123,7 +124,7 @@ func travel0() *world {
 			"adventurez": {hidden, connection("google-oauth2", "google")},
 			"rocky":      {signup},
 			"veiled":     {hidden},
-			"listed":     {connection("email", "mail")}, "open": {signup}, "entitled": {signup},
+			"listed":     {connection("email", "mail")}, "open": {signup, partner}, "entitled": {signup},
 		},
 		application: []Connection{connection("auth0", "travel0"), connection("google-oauth2", "google"), connection("waad", "travel0-ad", "travel0.example")},
 	}
@@ -151,8 +152,12 @@ func shown(s *Step) string {
 	return strings.Join(parts, " ")
 }
 
-func planned(w *world, c client, cfg Config, req Request) string {
-	f := flow{store: w, cfg: cfg, client: c, req: req}
+func application(usage orgstore.OrganizationUsage, behavior orgstore.OrganizationPrompt) orgstore.Client {
+	return orgstore.Client{FirstParty: true, OrganizationUsage: usage, OrganizationRequireBehavior: behavior}
+}
+
+func planned(w *world, c orgstore.Client, cfg Config, req Request) string {
+	f := flow{store: w, cfg: cfg, client: &c, req: req}
 	s, err := f.plan(context.Background())
 	if refused, ok := errors.AsType[*Error](err); ok {
 		if refused.Show {
@@ -173,45 +178,50 @@ func TestBehavior(t *testing.T) {
 		notAllowed  = "invalid_request: parameter organization is not allowed for this client"
 		required    = "invalid_request: parameter organization is required for this client"
 		noneOfThem  = "invalid_request: client requires organization membership, but user does not belong to any organization"
-		application = "credentials google travel0 travel0-ad"
+		ofTheClient = "credentials google travel0 travel0-ad"
 		rocky       = "credentials +signup for rocky travel0"
 	)
-	for _, tt := range []struct{ name, usage, behavior, sent, user, want string }{
-		{"LOG-1: deny, nothing sent", "deny", "", "", "", application},
+	for _, tt := range []struct {
+		name             string
+		usage            orgstore.OrganizationUsage
+		behavior         orgstore.OrganizationPrompt
+		sent, user, want string
+	}{
+		{"LOG-1: deny, nothing sent", "deny", "", "", "", ofTheClient},
 		{"LOG-1: deny, sent", "deny", "", "org_rocky", "", notAllowed},
-		{"LOG-1: deny, pre_login_prompt, nothing sent", "deny", PreLoginPrompt, "", "", application},
-		{"LOG-1: deny, pre_login_prompt, sent", "deny", PreLoginPrompt, "org_rocky", "", notAllowed},
-		{"LOG-1: deny, post_login_prompt, nothing sent", "deny", PostLoginPrompt, "", "", application},
-		{"LOG-1: deny, post_login_prompt, after the login", "deny", PostLoginPrompt, "", "jonno", "complete"},
+		{"LOG-1: deny, pre_login_prompt, nothing sent", "deny", orgstore.PreLoginPrompt, "", "", ofTheClient},
+		{"LOG-1: deny, pre_login_prompt, sent", "deny", orgstore.PreLoginPrompt, "org_rocky", "", notAllowed},
+		{"LOG-1: deny, post_login_prompt, nothing sent", "deny", orgstore.PostLoginPrompt, "", "", ofTheClient},
+		{"LOG-1: deny, post_login_prompt, after the login", "deny", orgstore.PostLoginPrompt, "", "jonno", "complete"},
 		{"LOG-1: empty usage is deny", "", "", "org_rocky", "", notAllowed},
 		{"LOG-1: an unknown usage is deny", "Allow", "", "org_rocky", "", notAllowed},
-		{"LOG-1: allow, no_prompt, nothing sent", "allow", NoPrompt, "", "", application},
-		{"LOG-1: allow, empty behaviour, nothing sent", "allow", "", "", "", application},
-		{"LOG-1: allow, no_prompt, sent", "allow", NoPrompt, "org_rocky", "", rocky},
-		{"LOG-1: allow, no_prompt, after the login", "allow", NoPrompt, "", "jonno", "complete"},
-		{"LOG-1: allow, pre_login_prompt, nothing sent", "allow", PreLoginPrompt, "", "", "organization +personal organization_name"},
-		{"LOG-1: allow, pre_login_prompt, sent", "allow", PreLoginPrompt, "org_rocky", "", rocky},
-		{"LOG-5: allow, post_login_prompt, nothing sent", "allow", PostLoginPrompt, "", "", application},
-		{"LOG-5: allow, post_login_prompt, sent", "allow", PostLoginPrompt, "org_rocky", "", rocky},
-		{"LOG-5: allow, post_login_prompt, one organization", "allow", PostLoginPrompt, "", "jonno", "picker +personal rocky"},
-		{"LOG-5: allow, post_login_prompt, two organizations", "allow", PostLoginPrompt, "", "emilio", "picker +personal granite rocky"},
-		{"LOG-5: allow, post_login_prompt, no organization", "allow", PostLoginPrompt, "", "nobody", "complete"},
-		{"LOG-1: require, no_prompt, nothing sent", "require", NoPrompt, "", "", required},
+		{"LOG-1: allow, no_prompt, nothing sent", "allow", orgstore.NoPrompt, "", "", ofTheClient},
+		{"LOG-1: allow, empty behaviour, nothing sent", "allow", "", "", "", ofTheClient},
+		{"LOG-1: allow, no_prompt, sent", "allow", orgstore.NoPrompt, "org_rocky", "", rocky},
+		{"LOG-1: allow, no_prompt, after the login", "allow", orgstore.NoPrompt, "", "jonno", "complete"},
+		{"LOG-1: allow, pre_login_prompt, nothing sent", "allow", orgstore.PreLoginPrompt, "", "", "organization +personal organization_name"},
+		{"LOG-1: allow, pre_login_prompt, sent", "allow", orgstore.PreLoginPrompt, "org_rocky", "", rocky},
+		{"LOG-5: allow, post_login_prompt, nothing sent", "allow", orgstore.PostLoginPrompt, "", "", ofTheClient},
+		{"LOG-5: allow, post_login_prompt, sent", "allow", orgstore.PostLoginPrompt, "org_rocky", "", rocky},
+		{"LOG-5: allow, post_login_prompt, one organization", "allow", orgstore.PostLoginPrompt, "", "jonno", "picker +personal rocky"},
+		{"LOG-5: allow, post_login_prompt, two organizations", "allow", orgstore.PostLoginPrompt, "", "emilio", "picker +personal granite rocky"},
+		{"LOG-5: allow, post_login_prompt, no organization", "allow", orgstore.PostLoginPrompt, "", "nobody", "complete"},
+		{"LOG-1: require, no_prompt, nothing sent", "require", orgstore.NoPrompt, "", "", required},
 		{"LOG-1: require, empty behaviour, nothing sent", "require", "", "", "", required},
-		{"LOG-1: require, no_prompt, sent", "require", NoPrompt, "org_rocky", "", rocky},
-		{"LOG-1: require, pre_login_prompt, nothing sent", "require", PreLoginPrompt, "", "", "organization organization_name"},
-		{"LOG-1: require, pre_login_prompt, a session does not replace the prompt", "require", PreLoginPrompt, "", "jonno", "organization organization_name"},
-		{"LOG-1: require, pre_login_prompt, sent", "require", PreLoginPrompt, "org_rocky", "", rocky},
-		{"LOG-5: require, post_login_prompt, nothing sent", "require", PostLoginPrompt, "", "", application},
-		{"LOG-5: require, post_login_prompt, two organizations", "require", PostLoginPrompt, "", "emilio", "picker granite rocky"},
-		{"LOG-5: require, post_login_prompt, the only one is selected", "require", PostLoginPrompt, "", "jonno", "complete for rocky"},
-		{"LOG-5: require, post_login_prompt, no organization", "require", PostLoginPrompt, "", "nobody", noneOfThem},
-		{"LOG-5: require, post_login_prompt, sent", "require", PostLoginPrompt, "org_rocky", "", rocky},
+		{"LOG-1: require, no_prompt, sent", "require", orgstore.NoPrompt, "org_rocky", "", rocky},
+		{"LOG-1: require, pre_login_prompt, nothing sent", "require", orgstore.PreLoginPrompt, "", "", "organization organization_name"},
+		{"LOG-1: require, pre_login_prompt, a session does not replace the prompt", "require", orgstore.PreLoginPrompt, "", "jonno", "organization organization_name"},
+		{"LOG-1: require, pre_login_prompt, sent", "require", orgstore.PreLoginPrompt, "org_rocky", "", rocky},
+		{"LOG-5: require, post_login_prompt, nothing sent", "require", orgstore.PostLoginPrompt, "", "", ofTheClient},
+		{"LOG-5: require, post_login_prompt, two organizations", "require", orgstore.PostLoginPrompt, "", "emilio", "picker granite rocky"},
+		{"LOG-5: require, post_login_prompt, the only one is selected", "require", orgstore.PostLoginPrompt, "", "jonno", "complete for rocky"},
+		{"LOG-5: require, post_login_prompt, no organization", "require", orgstore.PostLoginPrompt, "", "nobody", noneOfThem},
+		{"LOG-5: require, post_login_prompt, sent", "require", orgstore.PostLoginPrompt, "org_rocky", "", rocky},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			req := Request{Organization: tt.sent, User: tt.user, UserConnection: "con_travel0"}
-			if got := planned(travel0(), client{usage: tt.usage, behavior: tt.behavior}, Config{}, req); got != tt.want {
+			if got := planned(travel0(), application(tt.usage, tt.behavior), Config{}, req); got != tt.want {
 				t.Errorf("%s\nwant %s", got, tt.want)
 			}
 		})
@@ -227,13 +237,12 @@ func TestPlan(t *testing.T) {
 		badRedirect    = "show invalid_request: the redirect URI is not allowed for the client"
 		cb             = "https://{organization_name}.travel0.example/cb"
 	)
-	allow := client{usage: "allow", callbacks: []string{"https://travel0.example/cb", cb}}
-	pre := client{usage: "allow", behavior: PreLoginPrompt, methods: []string{ByEmail, ByName}}
+	allow, pre := application("allow", ""), application("allow", orgstore.PreLoginPrompt)
+	allow.Callbacks, pre.OrganizationDiscoveryMethods = []string{"https://travel0.example/cb", cb}, []string{ByEmail, ByName}
 	byName, byEmail := pre, pre
-	byName.methods, byEmail.methods = []string{ByName}, []string{ByEmail}
-	post := client{usage: "require", behavior: PostLoginPrompt}
-	third := client{usage: "allow", thirdParty: true}
-	deny := client{usage: "deny"}
+	byName.OrganizationDiscoveryMethods, byEmail.OrganizationDiscoveryMethods = []string{ByName}, []string{ByEmail}
+	post, deny, third := application("require", orgstore.PostLoginPrompt), application("deny", ""), application("allow", "")
+	third.FirstParty = false
 	many := travel0()
 	for i := range 45 {
 		name := "o" + string(rune('a'+i/26)) + string(rune('a'+i%26))
@@ -246,7 +255,7 @@ func TestPlan(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		w    *world
-		c    client
+		c    orgstore.Client
 		cfg  Config
 		req  Request
 		want string
@@ -311,12 +320,14 @@ func TestPlan(t *testing.T) {
 		{"LOG-5: search", many, post, Config{}, Request{User: "jonno", Query: "ob"}, "picker oba obb obc obd obe obf obg obh obi obj obk obl obm obn obo obp obq obr obs"},
 		{"LOG-5: nothing found is no refusal", many, post, Config{}, Request{User: "jonno", Query: "zz"}, "picker"},
 		{"LOG-5: the switch", nil, post, Config{AlwaysPick: true}, Request{User: "jonno"}, "picker rocky"},
-		{"LOG-5: continue personally", nil, client{usage: "allow", behavior: PostLoginPrompt}, Config{}, Request{User: "emilio", Personal: true}, "complete"},
+		{"LOG-5: continue personally", nil, application("allow", orgstore.PostLoginPrompt), Config{}, Request{User: "emilio", Personal: true}, "complete"},
 		{"LOG-5: a pick", nil, post, Config{}, Request{User: "emilio", UserConnection: "con_travel0", Organization: "org_granite"}, "complete for granite"},
 		{"LOG-5: a pick whose connections are others", nil, post, Config{}, Request{User: "emilio", UserConnection: "con_travel0", Organization: "org_adventurez"}, "credentials for adventurez google"},
 
 		{"APP-1: a third party is blocked", nil, third, Config{}, Request{Organization: "org_rocky"}, "invalid_request: parameter organization is invalid: org_rocky"},
 		{"APP-1: a third party is allowed", nil, third, Config{}, Request{Organization: "org_open"}, "credentials +signup for open travel0"},
+		{"APP-1: a third party uses domain-level connections only", nil, third, Config{}, Request{Organization: "org_open", Connection: "open-okta"}, notEnabled},
+		{"APP-1: the tenant's own use the others too", nil, allow, Config{}, Request{Organization: "org_open", Connection: "open-okta"}, "connection for open open-okta"},
 		{"APP-1: not entitled", nil, allow, Config{}, Request{Organization: "org_entitled"}, "invalid_request: parameter organization is invalid: org_entitled"},
 		{"APP-1: entitled", nil, allow, Config{}, Request{Organization: "org_listed"}, "credentials for listed mail"},
 
@@ -374,7 +385,7 @@ func TestAccess(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := tt.o.closed(&client{thirdParty: tt.thirdParty}); got != tt.closed {
+			if got := tt.o.closed(&orgstore.Client{FirstParty: !tt.thirdParty}); got != tt.closed {
 				t.Errorf("closed = %t, want %t", got, tt.closed)
 			}
 		})
