@@ -30,10 +30,14 @@ var leftovers = []struct {
 		AND EXISTS (SELECT 1 FROM orgauthz_identities h WHERE h.connection_id = c.id) LIMIT 1`, cleanConnection},
 }
 
-// Clean deletes what deleted organizations, roles, teams and connections have left behind, and idempotency keys and sessions whose
-// time is over, in batches with a transaction each, and returns how many rows it deleted. Nothing that Clean deletes was to be seen any more, so that it
-// raises no revision and tells no event. Call it now and then; it may be stopped at any time.
+// Clean makes deletions of those that were scheduled (Organizations.ScheduleDeletion) and are due. Then it deletes what deleted
+// organizations, roles, teams and connections have left behind, and idempotency keys and sessions whose time is over, in batches with
+// a transaction each, and returns how many rows these were. Nothing of that was to be seen any more, so that it raises no revision
+// and tells no event. Call Clean now and then; it may be stopped at any time.
 func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
+	if err := e.Organizations.deleteDue(ctx); err != nil {
+		return 0, err
+	}
 	for {
 		n, more := 0, false
 		_, err := e.mutate(ctx, nil, func(tx *transaction) (err error) {

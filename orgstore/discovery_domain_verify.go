@@ -113,10 +113,10 @@ func (s *DiscoveryDomains) Discover(ctx context.Context, email string, opts List
 	return s.match(ctx, "discover", email, `d.status = 'verified' AND d.discovery = 1`, opts)
 }
 
-// Joinable is Discover for what makes people members: it goes by domains that Verify has proven, whether they are for discovery or not.
-// email must be an address that its user is known to have. Errors: Invalid (email).
+// Joinable is Discover for what makes people members (rule AUTO-1): it goes by domains that Verify has proven, whether they are for
+// discovery or not, of organizations whose AutoJoin is not off. email must be an address that its user is known to have. Errors: Invalid (email).
 func (s *DiscoveryDomains) Joinable(ctx context.Context, email string, opts ListOptions) (Page[DomainMatch], error) {
-	return s.match(ctx, "joinable", email, `d.proven_at IS NOT NULL`, opts)
+	return s.match(ctx, "joinable", email, `d.proven_at IS NOT NULL AND o.auto_join <> 'off'`, opts)
 }
 
 // match returns the matches of email among the domains that condition selects.
@@ -132,7 +132,9 @@ func (s *DiscoveryDomains) match(ctx context.Context, list, email, condition str
 		args = append(args, parent)
 		above += " OR d.subdomains = 1 AND d.domain = $" + strconv.Itoa(len(args))
 	}
+	args = append(args, s.e.cfg.Clock().UnixMicro())
 	matching := ` FROM orgauthz_domains d JOIN orgauthz_organizations o ON o.id = d.org_id AND o.deleted_at IS NULL
+		AND (o.delete_at IS NULL OR o.delete_at > $` + strconv.Itoa(len(args)) + `)
 		WHERE ` + condition + ` AND (d.domain = $1` + above + `)`
 	return listing[DomainMatch]{
 		name: list + " " + name,

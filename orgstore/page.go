@@ -75,6 +75,17 @@ func (l listing[T]) read(ctx context.Context, e *Engine, opts ListOptions) (Page
 	})
 }
 
+// and returns l with one more condition, in which each ? stands for the next of values.
+func (l listing[T]) and(condition string, values ...any) listing[T] {
+	l.args = slices.Clone(l.args)
+	for _, value := range values {
+		l.args = append(l.args, value)
+		condition = strings.Replace(condition, "?", "$"+strconv.Itoa(len(l.args)), 1)
+	}
+	l.query += " AND " + condition
+	return l
+}
+
 // of returns the page that opts selects of what organization org has; $1 is its id in the query. Errors: NotFound (organization).
 func (l listing[T]) of(ctx context.Context, e *Engine, org string, opts ListOptions) (page Page[T], err error) {
 	l.args = append([]any{org}, l.args...)

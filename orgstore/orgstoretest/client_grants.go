@@ -119,7 +119,7 @@ func grantsBad(t *engineTest) {
 		_, err = t.ClientGrants.Organizations(ctx, id, orgstore.ListOptions{})
 		t.notFound(err, "client_grant")
 	}
-	foreign, err := t.Organizations.List(ctx, orgstore.ListOptions{Limit: 1})
+	foreign, err := t.Organizations.List(ctx, orgstore.OrganizationListOptions{ListOptions: orgstore.ListOptions{Limit: 1}})
 	t.ok(err)
 	for _, after := range []string{"foreign", "\x00", foreign.Next + "A"} {
 		_, err := t.ClientGrants.List(ctx, orgstore.ClientGrantListOptions{ListOptions: orgstore.ListOptions{After: after}})

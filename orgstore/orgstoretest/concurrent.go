@@ -51,7 +51,7 @@ func concurrentName(t *engineTest) {
 			t.conflict(err, "organization", "name")
 		}
 	}
-	if page, err := t.Organizations.List(t.Context(), orgstore.ListOptions{}); err != nil || len(page.Items) != 1 {
+	if page, err := t.Organizations.List(t.Context(), orgstore.OrganizationListOptions{}); err != nil || len(page.Items) != 1 {
 		t.Errorf("list: %+v, %v", page, err)
 	}
 	gapless(t)
@@ -269,7 +269,7 @@ func contextEnds(t *engineTest) {
 		t.is(err, want)
 		_, err = t.Organizations.Get(ctx, o.ID)
 		t.is(err, want)
-		_, err = t.Organizations.List(ctx, orgstore.ListOptions{})
+		_, err = t.Organizations.List(ctx, orgstore.OrganizationListOptions{})
 		t.is(err, want)
 		_, err = t.Transact(ctx, func(context.Context, *sql.Tx, *orgstore.Engine) error { return nil })
 		t.is(err, want)

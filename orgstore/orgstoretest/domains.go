@@ -22,7 +22,7 @@ var domainCases = cases{
 	"DOM-1: verification, answers out of order":           domainsVerifyOrder,
 	"DOM-1: due for verification":                         domainsDue,
 	"DOM-1: discovery by e-mail address":                  domainsDiscover,
-	"DOM-1: only a proven domain makes members":           domainsJoinable,
+	"DOM-1, AUTO-1: only a proven domain makes members":   domainsJoinable,
 	"DOM-1, ORG-5: a deleted organization's are nobody's": domainsDeleted,
 }
 
@@ -453,9 +453,13 @@ func domainsJoinable(t *engineTest) {
 	ctx := t.Context()
 	o, other := t.org("acme"), t.org("other")
 	t.domain(orgstore.DiscoveryDomain{Organization: o.ID, Domain: "acme.example", Status: "verified", Discovery: true, Subdomains: true})
+	t.changed(t.Organizations.Update(ctx, o.ID, orgstore.OrganizationUpdate{AutoJoin: new(orgstore.AutoJoinAutomatic)}))
 	page, err := t.DiscoveryDomains.Joinable(ctx, "user@acme.example", orgstore.ListOptions{})
 	t.matches(page, err)()
 	t.proven(orgstore.DiscoveryDomain{Organization: other.ID, Domain: "acme.example", Subdomains: true})
+	page, err = t.DiscoveryDomains.Joinable(ctx, "user@acme.example", orgstore.ListOptions{})
+	t.matches(page, err)()
+	t.changed(t.Organizations.Update(ctx, other.ID, orgstore.OrganizationUpdate{AutoJoin: new(orgstore.AutoJoinSuggest)}))
 	for _, email := range []string{"user@acme.example", "user@eu.acme.example"} {
 		page, err = t.DiscoveryDomains.Joinable(ctx, email, orgstore.ListOptions{})
 		t.matches(page, err)("other=acme.example")

@@ -267,19 +267,19 @@ func listStable(t *engineTest) {
 func listCursors(t *engineTest) {
 	ctx := t.Context()
 	o, _, _ := t.org("a"), t.org("b"), t.org("c")
-	page, err := t.Organizations.List(ctx, orgstore.ListOptions{Limit: 1})
+	page, err := t.Organizations.List(ctx, orgstore.OrganizationListOptions{ListOptions: orgstore.ListOptions{Limit: 1}})
 	t.ok(err)
 	if page.Next == "" || strings.Contains(page.Next, page.Items[0].ID) {
 		t.Errorf("cursor %q", page.Next)
 	}
 	for _, after := range []string{"x", "%", "' OR 1=1 --", page.Next[1:], "AAAA", strings.Repeat("A", 10_000), "b3JnYW5pemF0aW9uczr_", "b3JnYW5pemF0aW9uczoA"} {
-		_, err := t.Organizations.List(ctx, orgstore.ListOptions{After: after})
+		_, err := t.Organizations.List(ctx, orgstore.OrganizationListOptions{ListOptions: orgstore.ListOptions{After: after}})
 		t.invalid(err, "After", after)
 	}
 	_, err = t.Users.List(ctx, orgstore.UserListOptions{ListOptions: orgstore.ListOptions{After: page.Next}})
 	t.invalid(err, "After", page.Next)
 	for _, limit := range []int{-1, 1001} {
-		_, err = t.Organizations.List(ctx, orgstore.ListOptions{Limit: limit})
+		_, err = t.Organizations.List(ctx, orgstore.OrganizationListOptions{ListOptions: orgstore.ListOptions{Limit: limit}})
 		t.invalid(err, "Limit", "")
 		_, err = t.Members.List(ctx, o.ID, orgstore.ListOptions{Limit: limit})
 		t.invalid(err, "Limit", "")

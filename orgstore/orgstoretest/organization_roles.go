@@ -230,7 +230,7 @@ func organizationRolesBadInput(t *engineTest) {
 		_, err := t.Roles.List(ctx, orgstore.RoleListOptions{Query: query})
 		t.invalid(err, "Query", query)
 	}
-	page, err := t.Organizations.List(ctx, orgstore.ListOptions{})
+	page, err := t.Organizations.List(ctx, orgstore.OrganizationListOptions{})
 	t.ok(err)
 	_, err = t.Roles.List(ctx, orgstore.RoleListOptions{ListOptions: orgstore.ListOptions{After: page.Items[0].ID}})
 	t.invalid(err, "After", "")

@@ -197,7 +197,7 @@ func organizationsDelete(t *engineTest) {
 	t.notFound(err, "organization")
 	_, err = t.Members.Add(ctx, o.ID, user, orgstore.MemberOptions{})
 	t.notFound(err, "organization")
-	if page, err := t.Organizations.List(ctx, orgstore.ListOptions{}); err != nil || len(page.Items) != 0 {
+	if page, err := t.Organizations.List(ctx, orgstore.OrganizationListOptions{}); err != nil || len(page.Items) != 0 {
 		t.Errorf("list: %+v, %v", page, err)
 	}
 	if _, err := t.Users.Get(ctx, user); err != nil {

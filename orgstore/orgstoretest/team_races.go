@@ -133,7 +133,7 @@ var teamRaces = map[string]race{
 // acyclic checks the tree of every team.
 func (t *engineTest) acyclic() {
 	t.Helper()
-	page, err := t.Organizations.List(t.Context(), orgstore.ListOptions{})
+	page, err := t.Organizations.List(t.Context(), orgstore.OrganizationListOptions{})
 	t.ok(err)
 	for _, o := range page.Items {
 		teams, err := t.Teams.List(t.Context(), o.ID, orgstore.TeamListOptions{ListOptions: orgstore.ListOptions{Limit: 1000}})

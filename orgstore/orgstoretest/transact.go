@@ -270,7 +270,7 @@ func transactEnded(t *engineTest) {
 		return nil
 	})
 	t.is(err, orgstore.ErrUnavailable)
-	if page, err := t.Organizations.List(t.Context(), orgstore.ListOptions{}); err != nil || len(page.Items) != 0 {
+	if page, err := t.Organizations.List(t.Context(), orgstore.OrganizationListOptions{}); err != nil || len(page.Items) != 0 {
 		t.Errorf("left: %+v, %v", page.Items, err)
 	}
 	stop()

@@ -157,7 +157,7 @@ func TestReadsAreOneStatement(t *testing.T) {
 			return err
 		},
 		"list organizations": func() error {
-			_, err := reader.Organizations.List(t.Context(), orgstore.ListOptions{})
+			_, err := reader.Organizations.List(t.Context(), orgstore.OrganizationListOptions{})
 			return err
 		},
 		"resolve by id": func() error {

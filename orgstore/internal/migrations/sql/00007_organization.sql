@@ -27,3 +27,21 @@ CREATE INDEX orgauthz_domains_checked ON orgauthz_domains (checked_at, id);
 ALTER TABLE orgauthz_organizations ADD COLUMN cleaned SMALLINT NOT NULL DEFAULT 0;
 DROP INDEX orgauthz_organizations_left;
 CREATE INDEX orgauthz_organizations_left ON orgauthz_organizations (id) WHERE deleted_at IS NOT NULL AND cleaned = 0;
+
+-- branding and token_quota are JSON, empty for none. display_key is display_name in lower case, to be searched. The others are
+-- empty where there is none.
+ALTER TABLE orgauthz_organizations ADD COLUMN external_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE orgauthz_organizations ADD COLUMN display_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE orgauthz_organizations ADD COLUMN branding TEXT NOT NULL DEFAULT '';
+ALTER TABLE orgauthz_organizations ADD COLUMN token_quota TEXT NOT NULL DEFAULT '';
+ALTER TABLE orgauthz_organizations ADD COLUMN third_party_client_access TEXT NOT NULL DEFAULT 'block';
+ALTER TABLE orgauthz_organizations ADD COLUMN app_entitlement SMALLINT NOT NULL DEFAULT 0;
+ALTER TABLE orgauthz_organizations ADD COLUMN invitation_redirect_url TEXT NOT NULL DEFAULT '';
+ALTER TABLE orgauthz_organizations ADD COLUMN auto_join TEXT NOT NULL DEFAULT 'off';
+ALTER TABLE orgauthz_organizations ADD COLUMN login_domain TEXT NOT NULL DEFAULT '';
+UPDATE orgauthz_organizations SET display_key = LOWER(display_name);
+CREATE UNIQUE INDEX orgauthz_organizations_external_id ON orgauthz_organizations (external_id) WHERE external_id <> '' AND deleted_at IS NULL;
+CREATE UNIQUE INDEX orgauthz_organizations_login_domain ON orgauthz_organizations (login_domain) WHERE login_domain <> '' AND deleted_at IS NULL;
+CREATE INDEX orgauthz_organizations_display_key ON orgauthz_organizations (display_key, id) WHERE deleted_at IS NULL;
+CREATE INDEX orgauthz_organizations_status ON orgauthz_organizations (status, id) WHERE deleted_at IS NULL;
+CREATE INDEX orgauthz_organizations_due ON orgauthz_organizations (delete_at) WHERE delete_at IS NOT NULL AND deleted_at IS NULL;
