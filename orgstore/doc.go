@@ -17,6 +17,9 @@
 // Result, which says whether there was anything to do and which revisions it raised; Create returns what it made before it.
 // Transact puts several of them, and the caller's own SQL in the same database, into one transaction.
 //
+// Every change writes events. Events.List is the audit log; Events.Follow tells each event once, from a cursor that the caller
+// keeps, and Engine.Poll tells caches what to read again. Events.Prune and Clean are to be called now and then.
+//
 // # Promises
 //
 //   - A mutation that returned nil is durable, and every later Resolve of every Engine on the database sees it.

@@ -50,6 +50,33 @@ func Example() {
 	// not_member <nil>
 }
 
+// A relay sends every event to another system. It keeps the cursor of the last one there, and begins behind it when it starts.
+func ExampleEvents_Follow() {
+	ctx := context.Background()
+	engine, err := sqlite.Open(ctx, ":memory:", orgstore.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	if _, _, err := engine.Users.Create(orgstore.WithActor(ctx, "auth0|root"), orgstore.User{ID: "auth0|emilio"}); err != nil {
+		log.Fatal(err)
+	}
+
+	cursor := "" // from where it is kept
+	for event, err := range engine.Events.Follow(ctx, orgstore.FollowOptions{Cursor: cursor}) {
+		if errors.Is(err, orgstore.ErrUnavailable) {
+			continue // the next one is not missed
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(event.Type, event.Target, "by", event.Actor)
+		cursor = event.Cursor // to where it is kept
+		break                 // a relay would go on
+	}
+	// Output: user.created auth0|emilio by auth0|root
+}
+
 // A product makes its customer and its organization together or not at all.
 func ExampleEngine_Transact() {
 	ctx := context.Background()

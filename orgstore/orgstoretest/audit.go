@@ -10,6 +10,7 @@ import (
 
 var auditCases = cases{
 	"EVT-1: events say who, for which request, on what": eventsSay,
+	"EVT-1: events say who acted as somebody":           eventsImpersonated,
 	"events: filters":   eventsFilters,
 	"events: bad input": eventsRefused,
 }
@@ -41,6 +42,22 @@ func eventsSay(t *engineTest) {
 		_, err := t.Events.Get(t.Context(), id)
 		t.notFound(err, "event")
 	}
+}
+
+func eventsImpersonated(t *engineTest) {
+	o, admin, role := t.org("acme"), t.user("admin"), t.role("admin", "create:roles")
+	t.member(o.ID, admin, role)
+	as := orgstore.Actor{User: admin, Impersonator: "support"}
+	_, result, err := t.As(as).Roles.Create(orgstore.WithActor(t.Context(), "else"), orgstore.Role{Organization: o.ID, Name: "org:new"})
+	t.changed(result, err)
+	page, err := t.Events.List(t.Context(), orgstore.EventOptions{Actor: admin})
+	t.ok(err)
+	if len(page.Items) != 1 || page.Items[0].Impersonator != "support" || page.Items[0].Organization != o.ID {
+		t.Errorf("%d events of the admin", len(page.Items))
+	}
+	as.Impersonator = "a\x00"
+	_, _, err = t.As(as).Roles.Create(t.Context(), orgstore.Role{Organization: o.ID, Name: "org:other"})
+	t.invalid(err, "impersonator", as.Impersonator)
 }
 
 func eventsFilters(t *engineTest) {

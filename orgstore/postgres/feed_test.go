@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -305,5 +307,52 @@ func TestFollowMissesNothing(t *testing.T) {
 	}
 	if want := []string{"second", "third"}; !slices.Equal(listed, want) {
 		t.Errorf("the twin has seen %q, want %q: this test shows nothing", listed, want)
+	}
+}
+
+// While the server has no answer a follower is told so, and afterwards it goes on where it was.
+func TestFollowGoesOn(t *testing.T) {
+	t.Parallel()
+	address := database(t)
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The test's own function is found before PostgreSQL's.
+	address = with(t, address, "search_path", u.Query().Get("search_path")+",pg_catalog")
+	e, admin := openAt(t, address, orgstore.Config{}), connect(t, address)
+	create := func(id string) {
+		t.Helper()
+		if _, _, err := e.Users.Create(t.Context(), orgstore.User{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create("a")
+	var told []string
+	outages := 0
+	for event, err := range e.Events.Follow(t.Context(), orgstore.FollowOptions{Interval: time.Millisecond}) {
+		switch {
+		case err != nil:
+			if !errors.Is(err, orgstore.ErrUnavailable) || event != nil {
+				t.Fatalf("%+v, %v", event, err)
+			}
+			if outages++; outages == 1 {
+				create("b")
+				create("c")
+			}
+			if outages == 3 {
+				execute(t, admin, `DROP FUNCTION pg_is_in_recovery()`)
+			}
+			continue
+		case event.Target == "a":
+			execute(t, admin, `CREATE FUNCTION pg_is_in_recovery() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true'`)
+			execute(t, admin, `ALTER TABLE orgauthz_meta SET (fillfactor = 90)`) // so that plans are made again, with that function
+		}
+		if told = append(told, event.Target); len(told) == 3 {
+			break
+		}
+	}
+	if want := []string{"a", "b", "c"}; outages < 3 || !slices.Equal(told, want) {
+		t.Errorf("told %q and %d outages, want %q", told, outages, want)
 	}
 }
