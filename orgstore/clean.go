@@ -27,7 +27,8 @@ var leftovers = []struct {
 		AND (EXISTS (SELECT 1 FROM orgauthz_team_members h WHERE h.team_id = t.id)
 			OR EXISTS (SELECT 1 FROM orgauthz_team_roles h WHERE h.team_id = t.id)) LIMIT 1`, cleanTeam},
 	{`SELECT c.id FROM orgauthz_connections c WHERE c.deleted_at IS NOT NULL
-		AND EXISTS (SELECT 1 FROM orgauthz_identities h WHERE h.connection_id = c.id) LIMIT 1`, cleanConnection},
+		AND (EXISTS (SELECT 1 FROM orgauthz_identities h WHERE h.connection_id = c.id)
+			OR EXISTS (SELECT 1 FROM orgauthz_enabled_connections h WHERE h.connection_id = c.id)) LIMIT 1`, cleanConnection},
 }
 
 // Clean makes deletions of those that were scheduled (Organizations.ScheduleDeletion) and are due. Then it deletes what deleted
@@ -72,6 +73,7 @@ var owned = []struct{ table, key string }{
 	{"orgauthz_members", "user_id"},
 	{"orgauthz_organization_grants", "grant_id"},
 	{"orgauthz_domains", "id"},
+	{"orgauthz_enabled_connections", "connection_id"},
 	{"orgauthz_api_keys", "id"},
 }
 

@@ -394,7 +394,7 @@ func (s *Connections) change(ctx context.Context, c call, id string, op func(tx 
 // stay in the directory (rule DIR-2). Its name is free from then on, its id is never given again. Deleting one that is not there
 // changes nothing.
 //
-// Identities that are too many for one transaction stay behind unseen until Engine.Clean.
+// Identities and organizations that are too many for one transaction keep it unseen until Engine.Clean.
 func (s *Connections) Delete(ctx context.Context, id string) (Result, error) {
 	return s.e.mutate(ctx, call{"connections.delete", id}, func(tx *transaction) error {
 		if err := tx.permit(ctx, "", "delete:connections"); err != nil {
@@ -477,9 +477,15 @@ func (s *Connections) clients(ctx context.Context, c call, id, eventType string,
 	}, clients...)
 }
 
-// cleanConnection deletes identities of a deleted connection.
-func cleanConnection(ctx context.Context, tx *transaction, id string, most int) (int, error) {
-	return affected(tx.sql.ExecContext(ctx, `
-		DELETE FROM orgauthz_identities WHERE connection_id = $1 AND id IN
-			(SELECT id FROM orgauthz_identities WHERE connection_id = $1 ORDER BY id LIMIT $2)`, id, most))
+// cleanConnection deletes identities of a deleted connection, and what organizations had it enabled with.
+func cleanConnection(ctx context.Context, tx *transaction, id string, most int) (deleted int, err error) {
+	for _, left := range []struct{ table, key string }{{"orgauthz_identities", "id"}, {"orgauthz_enabled_connections", "org_id"}} {
+		n, err := affected(tx.sql.ExecContext(ctx, `
+			DELETE FROM `+left.table+` WHERE connection_id = $1 AND `+left.key+` IN
+				(SELECT `+left.key+` FROM `+left.table+` WHERE connection_id = $1 ORDER BY `+left.key+` LIMIT $2)`, id, most-deleted))
+		if deleted += n; err != nil {
+			return deleted, err
+		}
+	}
+	return deleted, nil
 }

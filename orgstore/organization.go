@@ -63,6 +63,8 @@ type OrganizationListOptions struct {
 	Status OrganizationStatus // only those with this status
 	Query  string             // only those whose name or display name begins with it, in any case
 	Domain string             // only those that have this verified discovery domain
+	// Connection admits only those for which this connection, by id, is enabled (rule CON-5).
+	Connection string
 }
 
 // Organizations are the organizations of an Engine.
@@ -113,11 +115,11 @@ func one[T any](v *T, err error) func(kind string) (*T, error) {
 }
 
 // Create makes an organization of o, whose Name must be given. ID is generated when empty; a given one must never have been
-// used in this store. Status is active when empty. The times of o are ignored.
+// used in this store. Status is active when empty. The times of o are ignored. connections are enabled for it in the same breath.
 //
-// Errors: Invalid (ORG-1, ORG-3, LOG-8: there is no login domain before its discovery domain is proven), Conflict (id, name or
-// external id taken), NotFound (owner role), Limit (organizations, metadata pairs).
-func (s *Organizations) Create(ctx context.Context, o Organization) (*Organization, Result, error) {
+// Errors: Invalid (ORG-1, ORG-3, CON-2, LOG-8: there is no login domain before its discovery domain is proven), Conflict (id, name or
+// external id taken, a connection given twice), NotFound (owner role or connection), Limit (organizations, metadata pairs, connections).
+func (s *Organizations) Create(ctx context.Context, o Organization, connections ...NewConnection) (*Organization, Result, error) {
 	given := o
 	if o.ID == "" {
 		o.ID = newID("org_")
@@ -134,14 +136,19 @@ func (s *Organizations) Create(ctx context.Context, o Organization) (*Organizati
 	if o.LoginDomain != "" {
 		err = errors.Join(err, errLoginDomain)
 	}
+	write, read := []Scope{OrganizationScope(o.ID), NameScope(o.Name)}, o.reads()
+	for _, c := range connections {
+		err = errors.Join(err, c.check())
+		write, read = append(write, enabledScope(o.ID, c.ConnectionID)), append(read, ConnectionScope(c.ConnectionID))
+	}
 	if err != nil {
 		return nil, Result{}, err
 	}
-	return create(ctx, s.e, call{"organizations.create", given}, &o, func(tx *transaction) error {
+	return create(ctx, s.e, call{"organizations.create", given, connections}, &o, func(tx *transaction) error {
 		if err := tx.permit(ctx, "", "create:organizations"); err != nil {
 			return err
 		}
-		if err := tx.lock(ctx, []Scope{OrganizationScope(o.ID), NameScope(o.Name)}, o.reads()); err != nil {
+		if err := tx.lock(ctx, write, read); err != nil {
 			return err
 		}
 		var taken int
@@ -173,7 +180,15 @@ func (s *Organizations) Create(ctx context.Context, o Organization) (*Organizati
 		if err := tx.raise(ctx, OrganizationScope(o.ID), o.ID, "organization.created", nil, &o); err != nil {
 			return err
 		}
-		return tx.raise(ctx, NameScope(o.Name), o.ID, "organization.name.assigned", nil, &o.ID)
+		if err := tx.raise(ctx, NameScope(o.Name), o.ID, "organization.name.assigned", nil, &o.ID); err != nil {
+			return err
+		}
+		for _, c := range connections {
+			if err := new(EnabledConnection).add(ctx, tx, o.ID, c.ConnectionID, c.EnabledConnectionSettings); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -271,6 +286,11 @@ func (s *Organizations) List(ctx context.Context, opts OrganizationListOptions) 
 			return Page[*Organization]{}, &Invalid{"Domain", "DOM-1", "must be a domain name"}
 		}
 		l = l.and(`o.id IN (SELECT d.org_id FROM orgauthz_domains d WHERE d.domain = ? AND d.status = 'verified')`, domain)
+	}
+	if opts.Connection != "" {
+		l = l.where(`o.id IN (SELECT ec.org_id FROM orgauthz_enabled_connections ec
+			JOIN orgauthz_connections c ON c.id = ec.connection_id AND c.deleted_at IS NULL WHERE c.id = ? AND ec.is_enabled = 1)`,
+			validID("con_", opts.Connection), opts.Connection)
 	}
 	return l.read(ctx, s.e, opts.ListOptions)
 }

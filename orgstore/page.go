@@ -86,9 +86,12 @@ func (l listing[T]) and(condition string, values ...any) listing[T] {
 	return l
 }
 
-// of returns the page that opts selects of what organization org has; $1 is its id in the query. Errors: NotFound (organization).
+// of returns the page that opts selects of what organization org has; $1 is its id in the query, also where l has no arguments.
+// Errors: NotFound (organization).
 func (l listing[T]) of(ctx context.Context, e *Engine, org string, opts ListOptions) (page Page[T], err error) {
-	l.args = append([]any{org}, l.args...)
+	if len(l.args) == 0 {
+		l.args = []any{org}
+	}
 	if _, _, _, err := l.page(opts); err != nil {
 		return page, err
 	}

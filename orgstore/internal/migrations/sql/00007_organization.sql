@@ -45,3 +45,19 @@ CREATE UNIQUE INDEX orgauthz_organizations_login_domain ON orgauthz_organization
 CREATE INDEX orgauthz_organizations_display_key ON orgauthz_organizations (display_key, id) WHERE deleted_at IS NULL;
 CREATE INDEX orgauthz_organizations_status ON orgauthz_organizations (status, id) WHERE deleted_at IS NULL;
 CREATE INDEX orgauthz_organizations_due ON orgauthz_organizations (delete_at) WHERE delete_at IS NOT NULL AND deleted_at IS NULL;
+
+-- Connections as they are enabled for organizations. is_enabled is 0 where the settings are kept and nothing else.
+CREATE TABLE orgauthz_enabled_connections (
+    org_id            TEXT     NOT NULL REFERENCES orgauthz_organizations (id),
+    connection_id     TEXT     NOT NULL REFERENCES orgauthz_connections (id),
+    assign_membership SMALLINT NOT NULL,
+    show_as_button    SMALLINT NOT NULL,
+    signup            SMALLINT NOT NULL,
+    name              TEXT     NOT NULL,
+    access_level      TEXT     NOT NULL,
+    is_enabled        SMALLINT NOT NULL,
+    created_at        BIGINT   NOT NULL,
+    updated_at        BIGINT   NOT NULL,
+    PRIMARY KEY (org_id, connection_id)
+);
+CREATE INDEX orgauthz_enabled_connections_connection ON orgauthz_enabled_connections (connection_id, org_id);
