@@ -14,7 +14,8 @@ type Config struct {
 	Limits Limits
 	// LoadTimeout bounds one Resolve when the caller's context does not end sooner. Default 500 ms.
 	LoadTimeout time.Duration
-	// LockTimeout bounds how long a mutation waits for other writers, of this process and of others. Default 5 s.
+	// LockTimeout bounds how long a mutation waits for other writers, of this process and of others: for a connection to write
+	// with, for one lock, and for how long what lost against others begins again. Default 5 s. A context bounds all of them together.
 	LockTimeout time.Duration
 	// CommitTimeout bounds the context that the functions of OnCommit get. Default 1 s.
 	CommitTimeout time.Duration

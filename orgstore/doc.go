@@ -15,7 +15,8 @@
 //
 // Operations are grouped by noun: Organizations, Users, Roles, Members, Events. Every one that changes something returns a
 // Result, which says whether there was anything to do and which revisions it raised; Create returns what it made before it.
-// Transact puts several of them, and the caller's own SQL in the same database, into one transaction.
+// Transact puts several of them, and the caller's own SQL in the same database, into one transaction; In joins one that the caller
+// commits. WithIdempotencyKey makes it safe to repeat a mutation whose answer was lost, and Verify finds what is wrong in a database.
 //
 // Every change writes events. Events.List is the audit log; Events.Follow tells each event once, from a cursor that the caller
 // keeps, and Engine.Poll tells caches what to read again. Events.Prune and Clean are to be called now and then.

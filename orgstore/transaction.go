@@ -173,7 +173,7 @@ func (c *core) commit(ctx context.Context, level sql.IsolationLevel, what call, 
 	}
 	defer c.leave()
 	began := time.Now()
-	for {
+	for most := 2 * time.Millisecond; ; most = min(2*most, 64*time.Millisecond) {
 		tx, err := c.attempt(ctx, level, op)
 		if err == nil {
 			c.committed(ctx, tx.changes)
@@ -187,7 +187,7 @@ func (c *core) commit(ctx context.Context, level sql.IsolationLevel, what call, 
 		if _, ok := errors.AsType[*undecided](err); ok {
 			return Result{}, err
 		}
-		pause := time.NewTimer(time.Millisecond + mathrand.N(9*time.Millisecond))
+		pause := time.NewTimer(time.Millisecond + mathrand.N(most)) // longer and longer, and never the same as another's
 		select {
 		case <-pause.C:
 		case <-ctx.Done():

@@ -31,6 +31,22 @@
 // Commits are synced to the disk before they return (synchronous_commit is set to on whatever the server's default is). A
 // commit that is not answered is not run again: its error is an ErrUnavailable that says that the outcome is unknown.
 //
-// Databases that only speak PostgreSQL's protocol are not tested. The engine needs pg_current_xact_id, advisory locks, and
-// row locks that wait.
+// The pauses before that are random and grow from milliseconds to 65 of them. What fails after its commit was sent is never run again.
+//
+// # Databases that are almost PostgreSQL
+//
+// Open refuses them: nothing was tested on any of them, and this is what their documents of 2026 say about what the engine relies on.
+// It needs transaction ids that snapshots can be compared with (pg_current_xact_id, pg_current_snapshot, version 13), advisory
+// locks that wait, row locks that wait and hold until the commit, and READ COMMITTED in which each statement sees what was
+// committed before.
+//
+//   - CockroachDB: advisory locks were stubs that lock nothing (issue 13546) until transaction-level ones were added in 2026
+//     (pull request 168353). READ COMMITTED runs as SERIALIZABLE where sql.txn.read_committed_isolation.enabled is off, and FOR
+//     SHARE locks nothing under SERIALIZABLE unless enable_shared_locking_for_serializable is set. No documented function tells
+//     PostgreSQL's transaction ids and snapshots.
+//   - YugabyteDB: READ COMMITTED runs as snapshot isolation unless yb_enable_read_committed_isolation is set, which later versions
+//     do by default. FOR SHARE and, in recent versions, advisory locks are documented. Transaction ids as PostgreSQL has them are
+//     not supported (issue 15638), and asking for one has ended the connection (issue 14144): there is no feed.
+//
+// Services that run PostgreSQL itself, with another storage below, keep its rules; they were not tested either.
 package postgres

@@ -69,10 +69,22 @@ func TestTerminated(t *testing.T) {
 	}
 }
 
-// cutter is a proxy that, once armed, forwards the next commit to the server and cuts the connection before its answer.
+// cutter is a proxy that, once armed, forwards the next commit to the server and cuts the connection before its answer. With
+// messages it does so at the message of this number instead, which it forwards or not.
 type cutter struct {
-	armed, cuts atomic.Int64
-	group       sync.WaitGroup
+	armed, messages, cuts atomic.Int64
+	forward               atomic.Bool
+	group                 sync.WaitGroup
+}
+
+// cutsAt reports whether the connection is to be cut at message, and whether that is to be forwarded.
+func (c *cutter) cutsAt(message []byte) (cut, forward bool) {
+	for n := c.messages.Load(); n > 0; n = c.messages.Load() {
+		if c.messages.CompareAndSwap(n, n-1) {
+			return n == 1, c.forward.Load()
+		}
+	}
+	return bytes.Contains(message, []byte("commit\x00")) && c.armed.CompareAndSwap(1, 0), true
 }
 
 func (c *cutter) listen(t *testing.T, server string) (address string) {
@@ -100,9 +112,13 @@ func (c *cutter) listen(t *testing.T, server string) (address string) {
 					if err != nil {
 						return
 					}
-					if bytes.Contains(buffer[:n], []byte("commit\x00")) && c.armed.CompareAndSwap(1, 0) {
+					if cuts, forward := c.cutsAt(buffer[:n]); cuts {
 						c.cuts.Add(1)
 						cut.Store(true)
+						if !forward {
+							_ = client.Close()
+							return
+						}
 					}
 					if _, err := backend.Write(buffer[:n]); err != nil {
 						return

@@ -90,6 +90,17 @@ func TestOpenRefuses(t *testing.T) {
 	if err := checkVersion(130_000); err != nil {
 		t.Error(err)
 	}
+	for version, fit := range map[string]bool{
+		"PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64-pc-linux-gnu, compiled by gcc": true,
+		"PostgreSQL 17.4 on aarch64-unknown-linux-gnu, compiled by gcc, 64-bit":             true,
+		"CockroachDB CCL v25.2.1 (x86_64-pc-linux-gnu, built 2025/06/04 13:44:02, go1.23)":  false,
+		"PostgreSQL 15.12-YB-2025.1.0.0-b0 on x86_64-pc-linux-gnu, compiled by clang":       false,
+		"": false,
+	} {
+		if err := checkProduct(version); (err == nil) != fit {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
 }
 
 func TestOpenEndsWithItsContext(t *testing.T) {

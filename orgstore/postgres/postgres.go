@@ -119,17 +119,17 @@ func leaks(u *url.URL, text string) bool {
 // prepare checks the server and brings the schema up to date.
 func prepare(ctx context.Context, pool *pgxpool.Pool) error {
 	var version int
-	var path string
+	var product, path string
 	var schema sql.NullString
 	var mayCreate, there bool
 	err := pool.QueryRow(ctx, `
-		SELECT current_setting('server_version_num')::int, current_setting('search_path'), current_schema(),
+		SELECT current_setting('server_version_num')::int, version(), current_setting('search_path'), current_schema(),
 			COALESCE(has_schema_privilege(current_schema(), 'CREATE'), false), to_regclass('orgauthz_schema') IS NOT NULL`).
-		Scan(&version, &path, &schema, &mayCreate, &there)
+		Scan(&version, &product, &path, &schema, &mayCreate, &there)
 	if err != nil {
 		return err
 	}
-	if err := checkVersion(version); err != nil {
+	if err := errors.Join(checkProduct(product), checkVersion(version)); err != nil {
 		return err
 	}
 	switch {
@@ -140,6 +140,15 @@ func prepare(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	db := stdlib.OpenDBFromPool(pool)
 	return errors.Join(migrations.Up(ctx, db, goose.DialectPostgres), db.Close())
+}
+
+// checkProduct refuses what speaks PostgreSQL's protocol without keeping its promises, by what it says of itself.
+func checkProduct(version string) error {
+	if !strings.HasPrefix(version, "PostgreSQL ") || strings.Contains(version, "-YB-") {
+		product, _, _ := strings.Cut(version, ",")
+		return fmt.Errorf("the server is no PostgreSQL (%.60q): the engine relies on its locks and transaction ids", product)
+	}
+	return nil
 }
 
 func checkVersion(number int) error {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 	"github.com/orgauthz/orgauthz/orgstore/orgstoretest"
@@ -265,4 +266,52 @@ func TestKilledAtEveryStep(t *testing.T) {
 			t.Error("no half was found")
 		}
 	})
+}
+
+// unlucky is the dialect of a database on which every transaction loses against another one.
+type unlucky struct{ dialect }
+
+func (unlucky) Retryable(err error) bool { return errors.Is(err, errUnlucky) }
+
+var errUnlucky = errors.New("lost again")
+
+// What loses begins again with pauses, and not for ever.
+func TestBeginningAgainIsBounded(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "orgs.db")
+	first, err := Open(t.Context(), path, orgstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = first.Close() })
+	db, err := pool(path, "", url.Values{"_txlock": {"immediate"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const patience = 300 * time.Millisecond
+	e, err := orgstore.New(db, db, db, unlucky{}, orgstore.Config{LockTimeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	attempts, began := 0, time.Now()
+	_, err = e.Transact(t.Context(), func(context.Context, *sql.Tx, *orgstore.Engine) error {
+		attempts++
+		return errUnlucky
+	})
+	took := time.Since(began)
+	if !errors.Is(err, errUnlucky) || took < patience || attempts < 2 || attempts > 100 {
+		t.Errorf("%d attempts in %v: %v", attempts, took, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	attempts = 0
+	_, err = e.Transact(ctx, func(context.Context, *sql.Tx, *orgstore.Engine) error {
+		if attempts++; attempts == 2 {
+			cancel()
+		}
+		return errUnlucky
+	})
+	if err == nil || attempts != 2 {
+		t.Errorf("%d attempts for a caller who has gone: %v", attempts, err)
+	}
 }
