@@ -79,7 +79,7 @@ func (s *Service) Complete(ctx context.Context, req Request, auth Authentication
 // the login names none (rule JIT-1). Where it is refused, the login goes on without.
 func (s *Service) withoutContext(ctx context.Context, req Request, auth Authentication) (*Result, error) {
 	f, err := s.flow(ctx, s.engine, req)
-	if err != nil || !uses(f.client) || req.Organization != "" || req.Invitation != "" {
+	if err != nil || !uses(f.client) || f.req.Organization != "" || req.Invitation != "" {
 		return nil, err
 	}
 	organizations, err := f.store.assigning(ctx, auth.Connection)

@@ -28,7 +28,11 @@ type Service struct {
 // flow returns the flow of a request, whose facts are read with e.
 func (s *Service) flow(ctx context.Context, e *orgstore.Engine, req Request) (*flow, error) {
 	facts, c, err := s.facts(ctx, e, req.Client)
-	return &flow{store: facts, cfg: s.cfg, req: req, client: c}, err
+	if err != nil {
+		return nil, err
+	}
+	f := &flow{store: facts, cfg: s.cfg, req: req, client: c}
+	return f, f.host(ctx)
 }
 
 // Plan says what is next in a login.
@@ -48,6 +52,8 @@ type store interface {
 	names() bool
 	// organization returns the organization with this id or name, as the application sees it, or an ErrNotFound.
 	organization(ctx context.Context, ref string) (organization, error)
+	// atHost returns the organization that has the host as its login domain, or an ErrNotFound.
+	atHost(ctx context.Context, host string) (organization, error)
 	// discover returns the organizations that a verified discovery domain leads to.
 	discover(ctx context.Context, domain string) ([]organization, error)
 	// memberships returns a page of the active organizations that the user is a member of.

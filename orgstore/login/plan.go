@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 	"github.com/orgauthz/orgauthz/orgstore/internal/urls"
@@ -23,7 +24,7 @@ type Request struct {
 	Invitation   string   // invitation: the ticket
 	LoginHint    string   // login_hint: filled in for the user, and decides nothing
 	Screen       string   // screen_hint: "signup" or empty
-	Address      string   // the network address that the request came from, for organizations that restrict networks
+	Host         string   // the host that the login is at; empty where no organization has a login domain of its own
 
 	Entered    string // what the user entered on the prompt for an organization: its name or an e-mail address
 	Identifier string // what the user entered on the prompt for credentials: an e-mail address or another identifier
@@ -78,6 +79,24 @@ type flow struct {
 
 	name       string     // of the organization that the login is for, once that is sure
 	connection Connection // that the user has come through, once that is found among the organization's
+}
+
+// host makes the organization whose login domain the login is at the one that it is for (rule LOG-8).
+func (f *flow) host(ctx context.Context) error {
+	if f.req.Host == "" {
+		return nil
+	}
+	o, err := f.store.atHost(ctx, f.req.Host)
+	switch sent := f.req.Organization; {
+	case errors.Is(err, orgstore.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case sent != "" && sent != o.ID && !strings.EqualFold(sent, o.Name):
+		return f.refused(invalidOrganization(sent))
+	}
+	f.req.Organization = o.ID
+	return nil
 }
 
 // plan answers the request. An error is for the application only if it can be sent where the application asked for (rule URL-3).

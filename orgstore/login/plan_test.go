@@ -33,6 +33,11 @@ func (w *world) organization(_ context.Context, ref string) (organization, error
 	return organization{}, cmpErr(w.err, &orgstore.NotFound{Kind: "organization"})
 }
 
+func (w *world) atHost(ctx context.Context, host string) (organization, error) {
+	name, _ := strings.CutSuffix(host, ".login.example")
+	return w.organization(ctx, name)
+}
+
 func cmpErr(errs ...error) error {
 	return errs[slices.IndexFunc(errs, func(err error) bool { return err != nil })]
 }
@@ -157,8 +162,8 @@ func application(usage orgstore.OrganizationUsage, behavior orgstore.Organizatio
 }
 
 func planned(w *world, c orgstore.Client, cfg Config, req Request) string {
-	f := flow{store: w, cfg: cfg, client: &c, req: req}
-	s, err := f.plan(context.Background())
+	service := Service{nil, cfg, func(context.Context, *orgstore.Engine, string) (store, *orgstore.Client, error) { return w, &c, nil }}
+	s, err := service.Plan(context.Background(), req)
 	if refused, ok := errors.AsType[*Error](err); ok {
 		if refused.Show {
 			return "show " + refused.Code + ": " + refused.Description
@@ -323,6 +328,16 @@ func TestPlan(t *testing.T) {
 		{"LOG-5: continue personally", nil, application("allow", orgstore.PostLoginPrompt), Config{}, Request{User: "emilio", Personal: true}, "complete"},
 		{"LOG-5: a pick", nil, post, Config{}, Request{User: "emilio", UserConnection: "con_travel0", Organization: "org_granite"}, "complete for granite"},
 		{"LOG-5: a pick whose connections are others", nil, post, Config{}, Request{User: "emilio", UserConnection: "con_travel0", Organization: "org_adventurez"}, "credentials for adventurez google"},
+
+		{"LOG-8: a login domain is the context", nil, allow, Config{}, Request{Host: "rocky.login.example"}, "credentials +signup for rocky travel0"},
+		{"LOG-8: and asks for no organization", nil, pre, Config{}, Request{Host: "rocky.login.example"}, "credentials +signup for rocky travel0"},
+		{"LOG-8: the same organization by id", nil, allow, Config{}, Request{Host: "rocky.login.example", Organization: "org_rocky"}, "credentials +signup for rocky travel0"},
+		{"LOG-8: the same organization by name", nil, allow, Config{}, Request{Host: "rocky.login.example", Organization: "Rocky"}, "credentials +signup for rocky travel0"},
+		{"LOG-8: another organization", nil, allow, Config{}, Request{Host: "rocky.login.example", Organization: "org_granite"}, "invalid_request: parameter organization is invalid: org_granite"},
+		{"LOG-8: a host that leads nowhere", nil, allow, Config{}, Request{Host: "travel0.example"}, "credentials google travel0 travel0-ad"},
+		{"LOG-8: a suspended organization", nil, allow, Config{}, Request{Host: "suspended.login.example"}, "invalid_request: parameter organization is invalid: org_suspended"},
+		{"LOG-8: an application that allows no organizations", nil, deny, Config{}, Request{Host: "rocky.login.example"}, "invalid_request: parameter organization is not allowed for this client"},
+		{"LOG-8: an error goes nowhere it must not", nil, allow, Config{}, Request{Host: "rocky.login.example", Organization: "org_granite", RedirectURI: "https://evil.example"}, "show invalid_request: parameter organization is invalid: org_granite"},
 
 		{"APP-1: a third party is blocked", nil, third, Config{}, Request{Organization: "org_rocky"}, "invalid_request: parameter organization is invalid: org_rocky"},
 		{"APP-1: a third party is allowed", nil, third, Config{}, Request{Organization: "org_open"}, "credentials +signup for open travel0"},
