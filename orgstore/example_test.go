@@ -62,8 +62,8 @@ func ExampleEvents_Follow() {
 		log.Fatal(err)
 	}
 
-	cursor := "" // from where it is kept
-	for event, err := range engine.Events.Follow(ctx, orgstore.FollowOptions{Cursor: cursor}) {
+	var kept string // for example in a file
+	for event, err := range engine.Events.Follow(ctx, orgstore.FollowOptions{Cursor: kept}) {
 		if errors.Is(err, orgstore.ErrUnavailable) {
 			continue // the next one is not missed
 		}
@@ -71,10 +71,13 @@ func ExampleEvents_Follow() {
 			log.Fatal(err)
 		}
 		fmt.Println(event.Type, event.Target, "by", event.Actor)
-		cursor = event.Cursor // to where it is kept
-		break                 // a relay would go on
+		kept = event.Cursor
+		break // a relay would go on
 	}
-	// Output: user.created auth0|emilio by auth0|root
+	fmt.Println(kept != "")
+	// Output:
+	// user.created auth0|emilio by auth0|root
+	// true
 }
 
 // A product makes its customer and its organization together or not at all.
