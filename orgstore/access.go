@@ -37,12 +37,13 @@ type Standing uint8
 
 // The standings. Only StandingMember lets a request go on to the policy.
 const (
-	StandingUnknown        Standing = iota // no answer; never returned without an error
-	StandingMember                         // an active member of an active organization
-	StandingNotMember                      // the organization is there, the principal is no member of it
-	StandingBlocked                        // a member, but the user is blocked (rule MEM-3)
-	StandingSuspended                      // the organization is suspended (rule ORG-6)
-	StandingNoOrganization                 // no such organization, or deleted (rule ORG-5)
+	StandingUnknown         Standing = iota // no answer; never returned without an error
+	StandingMember                          // an active member of an active organization
+	StandingNotMember                       // the organization is there, the principal is no member of it
+	StandingBlocked                         // a member, but the user is blocked (rule MEM-3)
+	StandingSuspended                       // the organization is suspended (rule ORG-6)
+	StandingNoOrganization                  // no such organization, or deleted (rule ORG-5)
+	StandingMemberSuspended                 // the membership is suspended (rule LIFE-1)
 )
 
 func (s Standing) String() string {
@@ -57,6 +58,8 @@ func (s Standing) String() string {
 		return "suspended"
 	case StandingNoOrganization:
 		return "no_organization"
+	case StandingMemberSuspended:
+		return "member_suspended"
 	}
 	return "unknown"
 }
@@ -86,21 +89,60 @@ type Access struct {
 type AccessOrg struct {
 	ID       string // "org_…"
 	Name     string
-	Status   OrganizationStatus
+	Status   OrganizationStatus // its own; one above it may be suspended
 	Metadata map[string]string
+	// Security is what the organization demands of logins (rule SEC-1); nil for nothing.
+	Security *SecurityPolicy
+	// Shares are the data that the contracts which admit the principal share with the principal's own organization. Nil for
+	// whoever is admitted by no contract (rule CTR-2).
+	Shares []AccessShare
 }
 
 // AccessMember is the membership of an Access.
 type AccessMember struct {
-	Kind        string   // employee, freelancer, guest or other (rule MEM-4)
-	Roles       []string // names of the roles held in this organization, sorted, each once
-	Permissions []string // union of the permissions of these roles, sorted, each once (rule ROL-5)
-	Metadata    map[string]string
+	Kind        string   // employee, freelancer, guest or other (rule MEM-4); guest by a contract, machine for applications
+	Roles       []string // names of the roles that count in this organization, sorted, each once
+	Permissions []string // union of the permissions of these roles that count for every API, sorted, each once (rule ROL-5)
+	// APIPermissions are permissions that count for one API alone, by its identifier, sorted, each once.
+	APIPermissions map[string][]string
+	Metadata       map[string]string // of the membership; nil for whoever is no member
+	// Via says what admits a principal that is no member of the organization; empty for members.
+	Via Via
+	// Contracts are those that admit the principal, by id; nil unless Via is ViaContract.
+	Contracts []AccessContract
 }
 
-// Has reports whether the member's roles hold permission.
+// Via is what admits a principal that is no member.
+type Via string
+
+// What can admit a principal that is no member.
+const (
+	ViaAncestor Via = "ancestor" // a role that is held above and counts below (rule TREE-4)
+	ViaContract Via = "contract" // a contract with an organization that the principal is a member of (rule CTR-1)
+	ViaGrant    Via = "grant"    // a client grant (rule M2M-3)
+)
+
+// AccessContract is a contract that admits the principal.
+type AccessContract struct {
+	ID    string // "ctr_…"
+	Guest string // id of the organization that the principal is a member of
+}
+
+// AccessShare is what a contract shares.
+type AccessShare struct {
+	Share
+	Contract string // id of the contract
+	With     string // id of the other organization
+}
+
+// Has reports whether the member holds a permission that counts for every API.
 func (m *AccessMember) Has(permission string) bool {
 	return slices.Contains(m.Permissions, permission)
+}
+
+// HasFor reports whether the member holds permission at the API with this identifier.
+func (m *AccessMember) HasFor(api, permission string) bool {
+	return m.Has(permission) || slices.Contains(m.APIPermissions[api], permission)
 }
 
 // OrganizationStatus is the status of an organization.

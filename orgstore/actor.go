@@ -112,6 +112,13 @@ func missing(a, b *AccessMember) string {
 			return p
 		}
 	}
+	for api, permissions := range a.APIPermissions {
+		for _, p := range permissions {
+			if !b.HasFor(api, p) {
+				return p
+			}
+		}
+	}
 	return ""
 }
 
@@ -154,7 +161,10 @@ func (tx *transaction) hold(ctx context.Context, org string, roles []string) err
 		if err != nil {
 			return err
 		}
-		granted.Permissions = append(granted.Permissions, r.all()...)
+		granted.Permissions = append(granted.Permissions, r.Permissions...)
+		for api, permissions := range r.APIPermissions {
+			granted.addFor(api, permissions...)
+		}
 	}
 	return tx.holdAll(ctx, org, &granted)
 }

@@ -44,6 +44,10 @@ type Dialect interface {
 	// WHERE it is then returns no row, which is no answer.
 	Newest() string
 
+	// Now is the time in SQL, in microseconds since 1970, where the database has one clock for all nodes, by which they can agree
+	// on what has expired. It is empty where the engine's own clock is as good.
+	Now() string
+
 	// Feed returns the SQL that the change feed reads with.
 	Feed() Feed
 

@@ -48,13 +48,15 @@ type Engine struct {
 
 // core is what an Engine shares with the Engines that Transact derives from it.
 type core struct {
-	cfg         Config
-	dialect     Dialect
-	write, read *sql.DB
-	feed        *sql.DB
-	byID        statement
-	byName      statement
-	changes     statement // of Poll
+	cfg                        Config
+	dialect                    Dialect
+	write, read                *sql.DB
+	feed                       *sql.DB
+	byID                       statement
+	byName                     statement
+	pictureByID, pictureByName statement // what these cannot answer
+	clockGiven                 bool      // Config.Clock was set
+	changes                    statement // of Poll
 
 	closeOnce sync.Once
 	closeErr  error
@@ -81,11 +83,13 @@ var _ Resolver = (*Engine)(nil)
 // All may be the same pool. New owns them: they are closed with the Engine, and when New fails.
 func New(write, read, feed *sql.DB, dialect Dialect, cfg Config) (*Engine, error) {
 	err := cfg.Validate()
-	c := &core{cfg: cfg.withDefaults(), dialect: dialect, write: write, read: read, feed: feed}
+	c := &core{cfg: cfg.withDefaults(), clockGiven: cfg.Clock != nil, dialect: dialect, write: write, read: read, feed: feed}
 	c.byID = statement{db: read, text: resolveByID + dialect.Newest()}
 	c.byName = statement{db: read, text: resolveByName + dialect.Newest()}
+	c.pictureByID = statement{db: read, text: pictureStatement(pictureByID, dialect)}
+	c.pictureByName = statement{db: read, text: pictureStatement(pictureByName, dialect)}
 	c.changes = statement{db: feed, text: changesStatement(dialect)}
-	for _, s := range []*statement{&c.byID, &c.byName, &c.changes} {
+	for _, s := range []*statement{&c.byID, &c.byName, &c.pictureByID, &c.pictureByName, &c.changes} {
 		if err == nil && !dialect.Prepares() {
 			s.prepared, err = s.db.Prepare(s.text)
 		}
@@ -137,7 +141,7 @@ func (c *core) close() error {
 		c.closed = true
 		c.mu.Unlock()
 		c.running.Wait()
-		for _, s := range []statement{c.byID, c.byName, c.changes} {
+		for _, s := range []statement{c.byID, c.byName, c.pictureByID, c.pictureByName, c.changes} {
 			if s.prepared != nil {
 				c.closeErr = errors.Join(c.closeErr, s.prepared.Close())
 			}

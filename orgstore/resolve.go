@@ -4,14 +4,18 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
+	"time"
 )
 
-// The statements of Resolve. Each is one statement and therefore one snapshot: two could combine roles of before a change
-// with permissions of after it. They return one row, or one per role held, however many members there are. A principal that
-// cannot be a user's id is passed as NULL and finds nothing. The kinds of scopes are written as their numbers.
+// The first statements of Resolve, which answer by themselves for the many organizations and principals of which there is
+// nothing else to know; where there is, the column more says so, and a statement of resolve_picture.go answers instead. Each is
+// one statement and therefore one snapshot: two could combine roles of before a change with permissions of after it. They return
+// one row, or one per role held, however many members there are. A principal that cannot be a user's id is passed as NULL and
+// finds nothing. The kinds of scopes are written as their numbers, and columns have short names because drivers copy them.
 const (
 	resolveByID = resolveColumns + `FROM (SELECT CAST($1 AS TEXT) AS org,
 		CAST($2 AS TEXT) AS principal, CAST(NULL AS TEXT) AS name) q` + resolveJoins
@@ -19,10 +23,24 @@ const (
 		CAST($2 AS TEXT) AS principal, CAST($1 AS TEXT) AS name) q` + resolveJoins
 
 	resolveColumns = `
-	SELECT COALESCE(q.org, ''), o.id IS NOT NULL, COALESCE(o.name, ''), COALESCE(o.status, ''), COALESCE(o.metadata, ''),
-		m.user_id IS NOT NULL, COALESCE(m.kind, ''), COALESCE(m.metadata, ''), COALESCE(u.blocked, 0),
-		COALESCE(r.id, ''), COALESCE(r.name, ''), COALESCE(r.permissions, ''),
-		COALESCE(sn.revision, 0), COALESCE(so.revision, 0), COALESCE(sm.revision, 0), COALESCE(su.revision, 0), COALESCE(sr.revision, 0)
+	SELECT COALESCE(q.org, '') AS a, o.id IS NOT NULL AS b, COALESCE(o.name, '') AS c, COALESCE(o.status, '') AS d,
+		COALESCE(o.metadata, '') AS e, COALESCE(o.security, '') AS f,
+		m.user_id IS NOT NULL AS g, COALESCE(m.kind, '') AS h, COALESCE(m.metadata, '') AS i, COALESCE(u.blocked, 0) AS j,
+		COALESCE(r.id, '') AS k, COALESCE(r.name, '') AS l, COALESCE(r.permissions, '') AS m, COALESCE(r.api_permissions, '') AS n,
+		COALESCE(sn.revision, 0) AS o, COALESCE(so.revision, 0) AS p, COALESCE(sm.revision, 0) AS q, COALESCE(su.revision, 0) AS r,
+		COALESCE(sr.revision, 0) AS s,
+		CASE WHEN m.user_id IS NULL THEN
+			COALESCE((SELECT revision FROM orgauthz_scopes WHERE kind = 7 AND org = '' AND id = q.org), 0) ELSE 0 END AS t,
+		CASE WHEN o.tokens_valid_after >= COALESCE(u.tokens_valid_after, 0) AND o.tokens_valid_after >= COALESCE(m.tokens_valid_after, 0)
+			THEN o.tokens_valid_after WHEN u.tokens_valid_after >= COALESCE(m.tokens_valid_after, 0)
+			THEN u.tokens_valid_after ELSE COALESCE(m.tokens_valid_after, 0) END AS u,
+		CASE WHEN o.parent_id <> '' OR o.delete_at IS NOT NULL OR u.kind <> 'user' THEN 1
+			WHEN m.user_id IS NULL THEN CASE WHEN u.id IS NOT NULL
+				AND EXISTS (SELECT 1 FROM orgauthz_contracts c WHERE c.host_id = o.id AND c.ended_at IS NULL) THEN 1 ELSE 0 END
+			WHEN m.status <> 'active' OR m.expires_at IS NOT NULL OR mr.expires_at IS NOT NULL THEN 1
+			WHEN EXISTS (SELECT 1 FROM orgauthz_team_members tm WHERE tm.org_id = m.org_id AND tm.user_id = m.user_id) THEN 1
+			WHEN EXISTS (SELECT 1 FROM orgauthz_group_members gm JOIN orgauthz_group_roles gr
+				ON gr.org_id = m.org_id AND gr.group_id = gm.group_id WHERE gm.user_id = m.user_id) THEN 1 ELSE 0 END AS v
 	`
 	resolveJoins = `
 	LEFT JOIN orgauthz_organizations o ON o.id = q.org AND o.deleted_at IS NULL
@@ -41,44 +59,62 @@ const (
 // errNoAnswer is the cause when a server returns nothing because it may not know the newest state.
 var errNoAnswer = errors.New("the database server is a standby, or in recovery, and may lack the newest changes")
 
-// resolved is one row of a statement of Resolve.
+// resolved is one row of a first statement.
 type resolved struct {
-	org                                                   string
-	organization, member, blocked                         bool
-	name, status, metadata                                string
-	kind, memberMetadata                                  string
-	roleID, roleName, permissions                         string
-	nameRev, orgRev, membershipRev, principalRev, roleRev uint64
+	org                                                                 string
+	organization, member, blocked, more                                 bool
+	name, status, metadata, security                                    string
+	kind, memberMetadata                                                string
+	roleID, roleName, permissions, apiPermissions                       string
+	nameRev, orgRev, membershipRev, principalRev, roleRev, contractsRev uint64
+	tokensValidAfter                                                    int64
 }
 
 func scanResolved(row scanner) (r resolved, err error) {
-	err = row.Scan(&r.org, &r.organization, &r.name, &r.status, &r.metadata,
+	err = row.Scan(&r.org, &r.organization, &r.name, &r.status, &r.metadata, &r.security,
 		&r.member, &r.kind, &r.memberMetadata, &r.blocked,
-		&r.roleID, &r.roleName, &r.permissions,
-		&r.nameRev, &r.orgRev, &r.membershipRev, &r.principalRev, &r.roleRev)
+		&r.roleID, &r.roleName, &r.permissions, &r.apiPermissions,
+		&r.nameRev, &r.orgRev, &r.membershipRev, &r.principalRev, &r.roleRev, &r.contractsRev, &r.tokensValidAfter, &r.more)
 	return r, err
+}
+
+// question is a Query that the database is asked.
+type question struct {
+	ref       string // id or name of an organization
+	byName    bool
+	principal string
+	nobody    bool // principal can be no user's id
+}
+
+// newQuestion returns false for a reference that is neither id nor name.
+func newQuestion(q Query) (question, bool) {
+	asked := question{ref: q.Org, byName: !IsOrganizationID(q.Org), principal: q.Principal, nobody: !validUserID(q.Principal)}
+	if !asked.byName {
+		return asked, validID("org_", q.Org)
+	}
+	var ok bool
+	asked.ref, ok = nameOf(q.Org)
+	return asked, ok
 }
 
 // Resolve answers what a principal is in an organization, from the newest committed state, whatever the Query asks for in
 // freshness. Names of organizations are read in lower case; a reference that can be neither name nor id is no organization's,
 // and a principal that can be no user's id is no member, without a look at the database.
 //
-// The vector holds the name if it was asked by name, and, as far as there is an organization, the organization, the
-// membership, the user and each role held, whatever the standing. (The scope of a deleted role never changes again and
-// is left out.)
+// The vector holds every scope that was read, or looked for and not found: the name if it was asked by name, the organization,
+// the membership, the user and each role held, whatever the standing; further the organizations above, the memberships there,
+// teams, groups, and for whoever is no member the contracts of the organization and what these depend on. (What is deleted for
+// ever never changes again and is left out.)
+//
+// It is one statement, or two where an organization has a parent or is to be deleted, a member is suspended, expires, or has
+// teams or groups with roles, whoever is no member could be admitted by a contract, and for machines. Each of them is one
+// snapshot, and the second answers alone.
 func (e *Engine) Resolve(ctx context.Context, q Query) (*Access, error) {
-	a := &Access{Principal: q.Principal, Standing: StandingNoOrganization, AsOf: e.cfg.Clock()}
-	ref, wellFormed, statement := q.Org, validID("org_", q.Org), &e.byID
-	byName := !IsOrganizationID(q.Org)
-	if byName {
-		ref, wellFormed = nameOf(q.Org)
-		statement = &e.byName
+	asOf := e.cfg.Clock()
+	asked, ok := newQuestion(q)
+	if !ok {
+		return &Access{Principal: q.Principal, Standing: StandingNoOrganization, AsOf: asOf}, nil
 	}
-	if !wellFormed {
-		return a, nil
-	}
-	nobody := !validUserID(q.Principal)
-
 	if e.tx == nil {
 		if err := e.enter(); err != nil {
 			return nil, err
@@ -87,55 +123,79 @@ func (e *Engine) Resolve(ctx context.Context, q Query) (*Access, error) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, e.cfg.LoadTimeout)
 	defer cancel()
-	rows, err := statement.query(bounded, e.tx, ref, sql.NullString{String: q.Principal, Valid: !nobody})
+	a, more, err := e.resolve(bounded, asked)
+	if err == nil && more {
+		asOf = e.cfg.Clock()
+		var b *builder
+		if b, err = e.picture(bounded, asked, asOf); err == nil {
+			a, err = b.access()
+		}
+	}
 	if err != nil {
 		return nil, e.failure(ctx, err)
 	}
+	a.AsOf = asOf
+	return a, nil
+}
+
+// resolve runs a first statement. more says that it does not answer.
+func (e *Engine) resolve(ctx context.Context, q question) (a *Access, more bool, err error) {
+	statement := &e.byID
+	if q.byName {
+		statement = &e.byName
+	}
+	rows, err := statement.query(ctx, e.tx, q.ref, sql.NullString{String: q.principal, Valid: !q.nobody})
+	if err != nil {
+		return nil, false, err
+	}
 	defer rows.Close()
+	a = &Access{Principal: q.principal, Standing: StandingNoOrganization}
 	for first := true; rows.Next(); first = false {
 		r, err := scanResolved(rows)
-		if err == nil && first {
-			err = a.begin(r)
-			if byName {
-				a.Vector = append(a.Vector, Revision{NameScope(ref), r.nameRev})
-			}
-			if r.org != "" {
-				a.Vector = append(a.Vector, Revision{OrganizationScope(r.org), r.orgRev})
-			}
-			if r.organization && !nobody {
-				a.Vector = append(a.Vector, Revision{MembershipScope(r.org, q.Principal), r.membershipRev},
-					Revision{UserScope(q.Principal), r.principalRev})
-			}
+		if err != nil || r.more {
+			return nil, r.more, err
 		}
-		if err != nil {
-			return nil, e.failure(ctx, err)
+		if first {
+			if err := a.begin(r, q); err != nil {
+				return nil, false, err
+			}
 		}
 		if r.roleID != "" {
-			a.Member.Roles = append(a.Member.Roles, r.roleName)
-			a.Member.Permissions = append(a.Member.Permissions, strings.Fields(r.permissions)...)
+			if err := a.Member.add(r.roleName, r.permissions, r.apiPermissions); err != nil {
+				return nil, false, err
+			}
 			a.Vector = append(a.Vector, Revision{RoleScope(r.roleID), r.roleRev})
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, e.failure(ctx, err)
+		return nil, false, err
 	}
 	if len(a.Vector) == 0 {
-		return nil, e.failure(ctx, errNoAnswer)
+		return nil, false, errNoAnswer
 	}
-	a.Member.Roles, a.Member.Permissions = inOrder(a.Member.Roles), inOrder(a.Member.Permissions)
-	slices.SortFunc(a.Vector, func(x, y Revision) int {
-		return cmp.Or(cmp.Compare(x.Scope.Kind, y.Scope.Kind), cmp.Compare(x.Scope.ID, y.Scope.ID))
-	})
-	return a, nil
+	a.finish()
+	return a, false, nil
 }
 
 // begin fills a with what every row says.
-func (a *Access) begin(r resolved) (err error) {
+func (a *Access) begin(r resolved, q question) (err error) {
+	if q.byName {
+		a.Vector = append(a.Vector, Revision{NameScope(q.ref), r.nameRev})
+	}
+	if r.org != "" {
+		a.Vector = append(a.Vector, Revision{OrganizationScope(r.org), r.orgRev})
+	}
 	if !r.organization {
 		return nil
 	}
-	a.Org = AccessOrg{ID: r.org, Name: r.name, Status: OrganizationStatus(r.status)}
-	if a.Org.Metadata, err = decodeMetadata(r.metadata); err != nil {
+	if !q.nobody {
+		a.Vector = append(a.Vector, Revision{MembershipScope(r.org, q.principal), r.membershipRev},
+			Revision{UserScope(q.principal), r.principalRev})
+		if !r.member {
+			a.Vector = append(a.Vector, Revision{ContractsScope(r.org), r.contractsRev})
+		}
+	}
+	if err := a.Org.fill(r.org, r.name, r.status, r.metadata, r.security); err != nil {
 		return err
 	}
 	if r.member {
@@ -143,6 +203,9 @@ func (a *Access) begin(r resolved) (err error) {
 		if a.Member.Metadata, err = decodeMetadata(r.memberMetadata); err != nil {
 			return err
 		}
+	}
+	if r.tokensValidAfter != 0 {
+		a.TokensValidAfter = time.UnixMicro(r.tokensValidAfter).UTC()
 	}
 	switch {
 	case a.Org.Status == OrganizationSuspended:
@@ -155,6 +218,55 @@ func (a *Access) begin(r resolved) (err error) {
 		a.Standing = StandingMember
 	}
 	return nil
+}
+
+// fill sets what columns of orgauthz_organizations say.
+func (o *AccessOrg) fill(id, name, status, metadata, security string) (err error) {
+	o.ID, o.Name, o.Status = id, name, OrganizationStatus(status)
+	if o.Metadata, err = decodeMetadata(metadata); err != nil || security == "" {
+		return err
+	}
+	return json.Unmarshal([]byte(security), &o.Security)
+}
+
+// add adds a role to m, with the permissions that columns of orgauthz_roles say.
+func (m *AccessMember) add(name, permissions, apiPermissions string) error {
+	m.Roles = append(m.Roles, name)
+	m.Permissions = append(m.Permissions, strings.Fields(permissions)...)
+	if apiPermissions == "" || apiPermissions == "{}" {
+		return nil
+	}
+	var apis map[string][]string
+	if err := json.Unmarshal([]byte(apiPermissions), &apis); err != nil {
+		return err
+	}
+	for api, permissions := range apis {
+		m.addFor(api, permissions...)
+	}
+	return nil
+}
+
+// addFor adds permissions that count for one API.
+func (m *AccessMember) addFor(api string, permissions ...string) {
+	if len(permissions) == 0 {
+		return
+	}
+	if m.APIPermissions == nil {
+		m.APIPermissions = map[string][]string{}
+	}
+	m.APIPermissions[api] = append(m.APIPermissions[api], permissions...)
+}
+
+// finish puts the lists of a in order, each element once.
+func (a *Access) finish() {
+	a.Member.Roles, a.Member.Permissions = inOrder(a.Member.Roles), inOrder(a.Member.Permissions)
+	for api, permissions := range a.Member.APIPermissions {
+		a.Member.APIPermissions[api] = inOrder(permissions)
+	}
+	slices.SortFunc(a.Vector, func(x, y Revision) int {
+		return cmp.Or(cmp.Compare(x.Scope.Kind, y.Scope.Kind), cmp.Compare(x.Scope.Org, y.Scope.Org), cmp.Compare(x.Scope.ID, y.Scope.ID))
+	})
+	a.Vector = slices.CompactFunc(a.Vector, func(x, y Revision) bool { return x.Scope == y.Scope })
 }
 
 // inOrder sorts list in place and returns it with each element once.

@@ -5,8 +5,8 @@ import "strconv"
 // ScopeKind says what kind of thing a Scope is.
 type ScopeKind uint8
 
-// The kinds of scopes. The numbers are stored in databases and caches: they are never given to another kind. Answers of
-// Resolve are computed from the first eight; the others have revisions because every change has one.
+// The kinds of scopes. The numbers are stored in databases and caches: they are never given to another kind. Those
+// that answers of Resolve are not computed from (see Answers) have revisions because every change has one.
 const (
 	ScopeOrganization ScopeKind = 1 // one organization: its name, status, metadata, parent, security policy, roles of groups
 	ScopeMembership   ScopeKind = 2 // one principal in one organization: being a member, roles and teams, metadata, grants of a machine
@@ -62,6 +62,10 @@ var kinds = map[ScopeKind]struct {
 	ScopeOrganizationClient:     {"organization_client", true, validClientID},
 	ScopeAPIKey:                 {"api_key", true, idOf("key_")},
 }
+
+// Answers reports whether answers of Resolve are computed from scopes of this kind: a change of any other puts none out of date.
+// Kinds that are not known are said to be.
+func (k ScopeKind) Answers() bool { return k <= ScopeContract || k == ScopeGroup || k > ScopeAPIKey }
 
 // tenantID is the id of the one ScopeTenant.
 const tenantID = "tenant"

@@ -134,9 +134,11 @@ func reached(v, atLeast orgstore.Vector) bool {
 
 // committed is called by the loader after each commit. This node comes first, and cannot fail.
 func (s *Store) committed(ctx context.Context, changes []orgstore.Change) {
-	v := make(orgstore.Vector, len(changes))
-	for i, c := range changes {
-		v[i] = orgstore.Revision{Scope: c.Scope, Revision: c.Revision}
+	v := make(orgstore.Vector, 0, len(changes))
+	for _, c := range changes {
+		if c.Scope.Kind.Answers() { // others would fill memory with cells that nothing depends on
+			v = append(v, orgstore.Revision{Scope: c.Scope, Revision: c.Revision})
+		}
 	}
 	s.raise(v)
 	if s.cfg.Shared == nil || len(v) == 0 {

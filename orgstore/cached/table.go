@@ -151,10 +151,27 @@ func weigh(k Key, a *orgstore.Access) int64 {
 	)
 	n := fixed + 2*perCell + len(k.Org) + len(k.Principal) + len(a.Principal)
 	n += len(a.Org.ID) + len(a.Org.Name) + len(a.Org.Status) + len(a.Member.Kind)
-	for _, list := range [][]string{a.Member.Roles, a.Member.Permissions} {
+	texts := func(list []string) {
 		for _, s := range list {
 			n += str + len(s)
 		}
+	}
+	texts(a.Member.Roles)
+	texts(a.Member.Permissions)
+	for api, permissions := range a.Member.APIPermissions {
+		n += perPair + len(api)
+		texts(permissions)
+	}
+	for _, s := range a.Org.Shares {
+		n += int(unsafe.Sizeof(s)) + len(s.Name) + len(s.Direction) + len(s.Contract) + len(s.With)
+	}
+	for _, c := range a.Member.Contracts {
+		n += int(unsafe.Sizeof(c)) + len(c.ID) + len(c.Guest)
+	}
+	if p := a.Org.Security; p != nil {
+		n += int(unsafe.Sizeof(*p))
+		texts(p.Connections)
+		texts(p.ACR)
 	}
 	for _, m := range []map[string]string{a.Org.Metadata, a.Member.Metadata} {
 		for k, v := range m {

@@ -2,24 +2,29 @@ package orgstoretest
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 )
 
 // Equal reports whether a and b are the same answer, however old they are (AsOf). Order counts in no list, and an empty list
-// or map is the same as none.
+// or map is the same as none. ValidUntil is the same within a minute: it is converted from one clock to another.
 func Equal(a, b *orgstore.Access) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
 	return a.Standing == b.Standing && a.Principal == b.Principal &&
 		a.Org.ID == b.Org.ID && a.Org.Name == b.Org.Name && a.Org.Status == b.Org.Status &&
-		maps.Equal(a.Org.Metadata, b.Org.Metadata) &&
-		a.Member.Kind == b.Member.Kind && maps.Equal(a.Member.Metadata, b.Member.Metadata) &&
+		maps.Equal(a.Org.Metadata, b.Org.Metadata) && a.Org.Security.IsZero() == b.Org.Security.IsZero() &&
+		(a.Org.Security.IsZero() || reflect.DeepEqual(a.Org.Security, b.Org.Security)) && slices.Equal(a.Org.Shares, b.Org.Shares) &&
+		a.Member.Kind == b.Member.Kind && a.Member.Via == b.Member.Via && slices.Equal(a.Member.Contracts, b.Member.Contracts) &&
+		maps.EqualFunc(a.Member.APIPermissions, b.Member.APIPermissions, sameSet) && maps.Equal(a.Member.Metadata, b.Member.Metadata) &&
 		sameSet(a.Member.Roles, b.Member.Roles) && sameSet(a.Member.Permissions, b.Member.Permissions) &&
-		a.TokensValidAfter.Equal(b.TokensValidAfter) && a.ValidUntil.Equal(b.ValidUntil) &&
+		a.TokensValidAfter.Equal(b.TokensValidAfter) && a.ValidUntil.IsZero() == b.ValidUntil.IsZero() &&
+		a.ValidUntil.Sub(b.ValidUntil).Abs() < time.Minute &&
 		sameVector(a.Vector, b.Vector)
 }
 

@@ -206,7 +206,7 @@ func (dialect) Feed() orgstore.Feed {
 		Cluster:  `(SELECT system_identifier::text FROM pg_control_system())`,
 		Timeline: `left(pg_walfile_name(pg_current_wal_lsn()), 8)`,
 		Progress: `(pg_current_wal_lsn() - '0/0')::bigint`,
-		Clock:    `(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint`,
+		Clock:    now,
 	}
 }
 
@@ -222,5 +222,11 @@ func (dialect) References() string {
 
 // Damage leaves it to the extension amcheck, which an administrator has to create.
 func (dialect) Damage() string { return "" }
+
+// now is the server's clock, microseconds since 1970.
+const now = `(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint`
+
+// Now is the server's clock: that of a node would let what has expired live on while it is behind.
+func (dialect) Now() string { return now }
 
 func (dialect) Prepares() bool { return true }

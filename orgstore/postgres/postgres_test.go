@@ -158,3 +158,8 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	orgstoretest.TestEvents(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openAt(t, database(t), cfg) })
 }
+
+func TestAccess(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestAccess(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openAt(t, database(t), cfg) })
+}

@@ -19,7 +19,7 @@ import (
 
 // The value of an entry is
 //
-//	"oae1 " vector "\n" body sum
+//	"oae2 " vector "\n" body sum
 //
 // and a message between nodes is
 //
@@ -29,7 +29,7 @@ import (
 // separated by one space. sum is a SHA-256, or an HMAC of it, over the value and over what it is bound to: the key of the
 // entry, or the channel. The schema's version is the digit in the first word, and part of every key.
 const (
-	entryMagic   = "oae1 "
+	entryMagic   = "oae2 "
 	messageMagic = "oam1 "
 
 	maxEntry   = 256 << 10 // bytes of an entry; larger ones are neither written nor read
@@ -136,10 +136,19 @@ func (s sealer) encodeEntry(key string, a *orgstore.Access) ([]byte, error) {
 	b = appendString(b, a.Org.Name)
 	b = appendString(b, string(a.Org.Status))
 	b = appendMap(b, a.Org.Metadata)
+	b = appendSecurity(b, a.Org.Security)
+	b = appendList(b, a.Org.Shares, func(b []byte, s orgstore.AccessShare) []byte {
+		return appendString(appendString(appendTime(appendString(appendString(b, s.Name), string(s.Direction)), s.Until), s.Contract), s.With)
+	})
 	b = appendString(b, a.Member.Kind)
 	b = appendStrings(b, a.Member.Roles)
 	b = appendStrings(b, a.Member.Permissions)
+	b = appendLists(b, a.Member.APIPermissions)
 	b = appendMap(b, a.Member.Metadata)
+	b = appendString(b, string(a.Member.Via))
+	b = appendList(b, a.Member.Contracts, func(b []byte, c orgstore.AccessContract) []byte {
+		return appendString(appendString(b, c.ID), c.Guest)
+	})
 	b = appendTime(b, a.TokensValidAfter)
 	b = appendTime(b, a.AsOf)
 	b = appendTime(b, a.ValidUntil)
@@ -174,14 +183,23 @@ func (s sealer) decodeEntry(key, sealed string) (*orgstore.Access, error) {
 	a.Org.Name = r.string()
 	a.Org.Status = orgstore.OrganizationStatus(r.string())
 	a.Org.Metadata = r.pairs()
+	a.Org.Security = r.security()
+	a.Org.Shares = list(&r, 7, func() (s orgstore.AccessShare) {
+		s.Name, s.Direction, s.Until = r.string(), orgstore.ShareDirection(r.string()), r.time()
+		s.Contract, s.With = r.string(), r.string()
+		return s
+	})
 	a.Member.Kind = r.string()
 	a.Member.Roles = r.strings()
 	a.Member.Permissions = r.strings()
+	a.Member.APIPermissions = r.lists()
 	a.Member.Metadata = r.pairs()
+	a.Member.Via = orgstore.Via(r.string())
+	a.Member.Contracts = list(&r, 2, func() orgstore.AccessContract { return orgstore.AccessContract{ID: r.string(), Guest: r.string()} })
 	a.TokensValidAfter = r.time()
 	a.AsOf = r.time()
 	a.ValidUntil = r.time()
-	known := a.Standing >= orgstore.StandingMember && a.Standing <= orgstore.StandingNoOrganization
+	known := a.Standing >= orgstore.StandingMember && a.Standing <= orgstore.StandingMemberSuspended
 	if r.failed || r.rest != "" || !known || a.AsOf.IsZero() {
 		return nil, errCorrupt
 	}
@@ -238,6 +256,42 @@ func appendStrings(b []byte, list []string) []byte {
 		b = appendString(b, s)
 	}
 	return b
+}
+
+func appendList[T any](b []byte, list []T, element func([]byte, T) []byte) []byte {
+	if list == nil {
+		return append(b, 0)
+	}
+	b = binary.AppendUvarint(b, uint64(len(list))+1)
+	for _, e := range list {
+		b = element(b, e)
+	}
+	return b
+}
+
+func appendLists(b []byte, m map[string][]string) []byte {
+	if m == nil {
+		return append(b, 0)
+	}
+	b = binary.AppendUvarint(b, uint64(len(m))+1)
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		b = appendStrings(appendString(b, k), m[k])
+	}
+	return b
+}
+
+func appendSecurity(b []byte, p *orgstore.SecurityPolicy) []byte {
+	if p == nil {
+		return append(b, 0)
+	}
+	b = append(b, 1)
+	if p.MFA {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
+	b = appendStrings(appendStrings(b, p.Connections), p.ACR)
+	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(p.MaxSession)), uint64(p.MaxIdle))
 }
 
 func appendMap(b []byte, m map[string]string) []byte {
@@ -325,6 +379,53 @@ func (r *reader) strings() []string {
 		list[i] = r.string()
 	}
 	return list
+}
+
+// list reads a list whose elements take size bytes at least.
+func list[T any](r *reader, size int, element func() T) []T {
+	n := r.count(size)
+	if n < 0 {
+		return nil
+	}
+	list := make([]T, n)
+	for i := range list {
+		list[i] = element()
+	}
+	return list
+}
+
+func (r *reader) lists() map[string][]string {
+	n := r.count(2)
+	if n < 0 {
+		return nil
+	}
+	m := make(map[string][]string, n)
+	for range n {
+		k := r.string()
+		m[k] = r.strings()
+	}
+	if len(m) != n {
+		r.fail()
+	}
+	return m
+}
+
+func (r *reader) flag() bool {
+	c := r.byte()
+	if c > 1 {
+		r.fail()
+	}
+	return c == 1
+}
+
+func (r *reader) security() *orgstore.SecurityPolicy {
+	if !r.flag() {
+		return nil
+	}
+	return &orgstore.SecurityPolicy{
+		MFA: r.flag(), Connections: r.strings(), ACR: r.strings(),
+		MaxSession: time.Duration(r.number()), MaxIdle: time.Duration(r.number()),
+	}
 }
 
 func (r *reader) pairs() map[string]string {

@@ -7,19 +7,19 @@ import (
 
 // Keys are
 //
-//	prefix:ttl1:{org}e:principal    an entry
-//	prefix:ttl1:{org}o              the highest revision known of the organization's scope
-//	prefix:ttl1:{org}n              the same of the name's scope
-//	prefix:ttl1:{org}m:principal    the same of a membership's scope
+//	prefix:ttl2:{org}e:principal    an entry
+//	prefix:ttl2:{org}o              the highest revision known of the organization's scope
+//	prefix:ttl2:{org}n              the same of the name's scope
+//	prefix:ttl2:{org}m:principal    the same of a membership's scope
 //
 // with base64url ids, so that no id can spell another key, and with the organization, as it was asked for, as the hash
 // tag: a script finds all that it needs in one slot of a cluster. What dependants by role, by user, and by an id that was
 // asked for by name need is not there: their entries are caught by the cells of each node, and by age.
 type keyspace struct {
-	prefix string // "orgauthz:ttl1:"
+	prefix string // "orgauthz:ttl2:"
 }
 
-func newKeyspace(prefix string) keyspace { return keyspace{prefix: prefix + ":ttl1:"} }
+func newKeyspace(prefix string) keyspace { return keyspace{prefix: prefix + ":ttl2:"} }
 
 func (k keyspace) channel() string { return k.prefix + "changes" }
 

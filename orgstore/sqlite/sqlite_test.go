@@ -69,3 +69,8 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	orgstoretest.TestEvents(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openFile(t, ":memory:", cfg) })
 }
+
+func TestAccess(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestAccess(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openFile(t, ":memory:", cfg) })
+}

@@ -102,7 +102,7 @@ CREATE TABLE orgauthz_group_roles (
 CREATE INDEX orgauthz_group_roles_role ON orgauthz_group_roles (role_id);
 
 -- A contract admits members of the guest organization into the host: those of a kind, of a team, with a role or with metadata, as
--- far as each is given, with these roles of the host or of the tenant. shares lists shared data, as JSON. ended_at is when somebody
+-- far as each is given, with these roles of the host or of the tenant. kinds are separated by spaces. shares lists shared data, as JSON. ended_at is when somebody
 -- ended it; from_at and until_at bound it in time. The set of a host's contracts belongs to the host.
 CREATE TABLE orgauthz_contracts (
     id             TEXT   NOT NULL PRIMARY KEY,
@@ -121,6 +121,7 @@ CREATE TABLE orgauthz_contracts (
     created_at     BIGINT NOT NULL,
     updated_at     BIGINT NOT NULL
 );
+CREATE INDEX orgauthz_contracts_live ON orgauthz_contracts (host_id) WHERE ended_at IS NULL;
 CREATE INDEX orgauthz_contracts_host ON orgauthz_contracts (host_id, id);
 CREATE INDEX orgauthz_contracts_guest ON orgauthz_contracts (guest_id, id);
 CREATE TABLE orgauthz_contract_roles (
