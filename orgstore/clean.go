@@ -23,6 +23,9 @@ var leftovers = []struct {
 			OR EXISTS (SELECT 1 FROM orgauthz_team_roles h WHERE h.role_id = r.id)
 			OR EXISTS (SELECT 1 FROM orgauthz_group_roles h WHERE h.role_id = r.id)
 			OR EXISTS (SELECT 1 FROM orgauthz_contract_roles h WHERE h.role_id = r.id)) LIMIT 1`, cleanRole},
+	{`SELECT g.id FROM orgauthz_groups g WHERE g.deleted_at IS NOT NULL
+		AND (EXISTS (SELECT 1 FROM orgauthz_group_members h WHERE h.group_id = g.id)
+			OR EXISTS (SELECT 1 FROM orgauthz_organization_groups h WHERE h.group_id = g.id)) LIMIT 1`, cleanGroup},
 	{`SELECT t.id FROM orgauthz_teams t WHERE t.deleted_at IS NOT NULL
 		AND (EXISTS (SELECT 1 FROM orgauthz_team_members h WHERE h.team_id = t.id)
 			OR EXISTS (SELECT 1 FROM orgauthz_team_roles h WHERE h.team_id = t.id)) LIMIT 1`, cleanTeam},
@@ -75,6 +78,8 @@ var owned = []struct{ table, key string }{
 	{"orgauthz_domains", "id"},
 	{"orgauthz_enabled_connections", "connection_id"},
 	{"orgauthz_api_keys", "id"},
+	{"orgauthz_group_roles", "group_id, role_id"},
+	{"orgauthz_organization_groups", "group_id"},
 }
 
 // cleanOrganization deletes at most so many rows of what a deleted organization had, and writes down when none is left.

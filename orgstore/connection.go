@@ -395,6 +395,8 @@ func (s *Connections) change(ctx context.Context, c call, id string, op func(tx 
 // changes nothing.
 //
 // Identities and organizations that are too many for one transaction keep it unseen until Engine.Clean.
+//
+// Errors: Invalid (GRP-1: it has groups).
 func (s *Connections) Delete(ctx context.Context, id string) (Result, error) {
 	return s.e.mutate(ctx, call{"connections.delete", id}, func(tx *transaction) error {
 		if err := tx.permit(ctx, "", "delete:connections"); err != nil {
@@ -406,6 +408,13 @@ func (s *Connections) Delete(ctx context.Context, id string) (Result, error) {
 		c, err := connection(ctx, tx.sql, id)
 		if errors.Is(err, ErrNotFound) {
 			return nil
+		}
+		if err != nil {
+			return err
+		}
+		groups, err := connectionGroups(ctx, tx.sql, id)
+		if err == nil && groups > 0 {
+			err = &Invalid{"connection", "GRP-1", "must have no groups: delete them first"}
 		}
 		if err != nil {
 			return err

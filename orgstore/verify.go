@@ -116,6 +116,9 @@ var invariants = []check{
 	{"teams: members are their organization's", `
 		SELECT tm.team_id || ' ' || tm.user_id FROM orgauthz_team_members tm JOIN orgauthz_teams t ON t.id = tm.team_id
 		WHERE tm.org_id <> t.org_id`},
+	{"groups: roles are the tenant's or their organization's", `
+		SELECT gr.org_id || ' ' || gr.group_id || ' ' || gr.role_id FROM orgauthz_group_roles gr
+		JOIN orgauthz_roles r ON r.id = gr.role_id WHERE r.org_id <> '' AND r.org_id <> gr.org_id`},
 	{"idempotency keys: each has a result", `
 		SELECT actor || ' ' || key FROM orgauthz_idempotency WHERE result = ''`},
 	{"events: no revision of a scope is missing between others", `
@@ -160,6 +163,7 @@ var scoped = []inScope{
 	{"apis", ScopeAPI, `''`, "identifier", ""},
 	{"client_grants", ScopeClientGrant, `''`, "id", ""},
 	{"api_keys", ScopeAPIKey, "org_id", "id", ""},
+	{"groups", ScopeGroup, `''`, "id", ""},
 }
 
 func (s inScope) check() check {

@@ -17,6 +17,7 @@ var allCases = []cases{
 	clientGrantCases,
 	sessionCases,
 	apiKeyCases,
+	groupCases,
 }
 
 // allRaces lists the races of every noun, each in the file of its noun.
@@ -33,4 +34,5 @@ var allRaces = []map[string]race{
 	clientGrantRaces,
 	sessionRaces,
 	apiKeyRaces,
+	groupRaces,
 }

@@ -81,7 +81,7 @@ CREATE TABLE orgauthz_groups (
 );
 CREATE UNIQUE INDEX orgauthz_groups_name ON orgauthz_groups (connection_id, name) WHERE deleted_at IS NULL;
 CREATE TABLE orgauthz_group_members (
-    user_id  TEXT NOT NULL REFERENCES orgauthz_users (id),
+    user_id  TEXT NOT NULL REFERENCES orgauthz_users (id) ON DELETE CASCADE,
     group_id TEXT NOT NULL REFERENCES orgauthz_groups (id),
     PRIMARY KEY (user_id, group_id)
 );
