@@ -4,10 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
-	"strconv"
-	"strings"
-	"time"
 )
 
 // ErrNotCommitted is the error of Joined.Committed when the transaction is not, or not yet, committed to the engine's database.
@@ -64,8 +60,6 @@ func (tx *transaction) fit(ctx context.Context) error {
 		}
 		tx.fitting = true
 	}
-	// The caller may roll back to a savepoint of their own, and the stamp with it.
-	tx.at = time.Time{}
 	return nil
 }
 
@@ -85,23 +79,9 @@ func (j *Joined) Committed(ctx context.Context) (Result, error) {
 	if len(tx.changes) == 0 {
 		return Result{}, nil
 	}
-	// What was rolled back to a savepoint is not there, although the rest is.
-	var found []Change
-	for ids := range slices.Chunk(tx.events, 500) {
-		args, places := make([]any, len(ids)), make([]string, len(ids))
-		for i, id := range ids {
-			args[i], places[i] = id, "$"+strconv.Itoa(i+1)
-		}
-		some, err := collect(ctx, pool{tx.read, tx.cfg.Clock}, `
-			SELECT scope_kind, scope_org, scope_id, revision, change_id, type FROM orgauthz_events
-			WHERE id IN (`+strings.Join(places, ", ")+`) ORDER BY id`, args,
-			func(row scanner) (c Change, err error) {
-				return c, row.Scan(&c.Scope.Kind, &c.Scope.Org, &c.Scope.ID, &c.Revision, &c.ID, &c.Type)
-			})
-		if err != nil {
-			return Result{}, tx.failure(ctx, err)
-		}
-		found = append(found, some...)
+	found, err := tx.kept(ctx, pool{tx.read, tx.cfg.Clock})
+	if err != nil {
+		return Result{}, tx.failure(ctx, err)
 	}
 	if len(found) == 0 {
 		if err := j.core.engine(nil).Health(ctx); err != nil {

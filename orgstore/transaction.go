@@ -10,6 +10,7 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -113,7 +114,7 @@ func (e *Engine) run(ctx context.Context, c call, v value, op func(tx *transacti
 // transaction to end). Reads of e see what fn has done so far. e.Transact nests: an error of the inner function undoes what
 // the inner one did, no more. e and tx are for one goroutine, end with fn, and fn neither commits nor rolls back itself.
 //
-// fn runs again from its beginning when the database reports a conflict with another transaction, so that its only effects
+// fn may use savepoints of its own: what it rolls back to one has never been. It runs again from its beginning when the database reports a conflict with another transaction, so that its only effects
 // should be those of the transaction. While it runs no one else may be able to write: keep it short.
 //
 // What fn reads with tx stays as it is until the commit, unless fn changes it: transactions are serial on SQLite, and have the
@@ -129,7 +130,12 @@ func (e *Engine) Transact(ctx context.Context, fn func(ctx context.Context, tx *
 		defer func() { tx.ended = true }()
 		bound := e.engine(tx)
 		bound.as = e.as
-		return fn(inside, tx.sql.Tx, bound)
+		if err := fn(inside, tx.sql.Tx, bound); err != nil || len(tx.changes) == 0 {
+			return err
+		}
+		kept, err := tx.kept(ctx, tx.sql)
+		tx.changes = kept
+		return tx.failure(ctx, err)
 	})
 }
 
@@ -237,6 +243,8 @@ func (tx *transaction) usable(ctx context.Context) error {
 	if !tx.ended {
 		err := tx.dialect.Alive(ctx, tx.sql.Tx)
 		if err == nil {
+			// The caller may have rolled back to a savepoint of their own, and the stamp with it.
+			tx.at = time.Time{}
 			return nil
 		}
 		if ctx.Err() == nil {
@@ -245,6 +253,29 @@ func (tx *transaction) usable(ctx context.Context) error {
 		return tx.failure(ctx, fmt.Errorf("an earlier error has ended the transaction: %w", err))
 	}
 	return tx.failure(ctx, errors.New("the transaction of this engine has ended"))
+}
+
+// kept returns those of the changes that q finds in the database: what a caller rolls back to a savepoint of their own is gone,
+// although the rest is not.
+func (tx *transaction) kept(ctx context.Context, q queryer) ([]Change, error) {
+	var kept []Change
+	for ids := range slices.Chunk(tx.events, 500) {
+		args, places := make([]any, len(ids)), make([]string, len(ids))
+		for i, id := range ids {
+			args[i], places[i] = id, "$"+strconv.Itoa(i+1)
+		}
+		found, err := collect(ctx, q, `SELECT id FROM orgauthz_events WHERE id IN (`+strings.Join(places, ", ")+`)`, args,
+			func(row scanner) (id string, err error) { return id, row.Scan(&id) })
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			if slices.Contains(found, id) {
+				kept = append(kept, tx.changes[slices.Index(tx.events, id)])
+			}
+		}
+	}
+	return kept, nil
 }
 
 // savepoint names every savepoint of the engine: with the same name the newest counts, in SQLite as in PostgreSQL.

@@ -204,6 +204,30 @@ func transactNested(t *engineTest) {
 	gapless(t)
 }
 
+// transactSavepoint rolls back to a savepoint of the function's own, as frameworks do: what is told is what is there.
+func transactSavepoint(t *engineTest) {
+	a, b := t.org("a"), t.org("b")
+	var told []orgstore.Change
+	t.OnCommit(func(_ context.Context, changes []orgstore.Change) { told = append(told, changes...) })
+	result, err := t.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx, e *orgstore.Engine) error {
+		for _, statement := range []string{"SAVEPOINT theirs", "ROLLBACK TO SAVEPOINT theirs"} {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+			t.changed(e.Organizations.Suspend(ctx, a.ID))
+			t.changed(e.Organizations.Resume(ctx, a.ID))
+		}
+		_, err := e.Organizations.Suspend(ctx, b.ID)
+		return err
+	})
+	t.changed(result, err)
+	if revision, _ := result.Revision.Of(orgstore.OrganizationScope(a.ID)); revision != 3 || len(result.Revision) != 2 || len(told) != 3 {
+		t.Errorf("result %+v, told %+v", result, told)
+	}
+	t.changed(t.Organizations.Suspend(t.Context(), a.ID))
+	t.consistent()
+}
+
 // transactRefusedOperation goes on after an operation was refused half-way: nothing of that operation is left.
 func transactRefusedOperation(t *engineTest) {
 	o, user := t.org("acme"), t.user("u")

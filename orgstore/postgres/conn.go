@@ -135,3 +135,26 @@ func (t *tx) Rollback() error {
 	}
 	return nil
 }
+
+// single is a connector outside of the pool. Its connections close as those of the pool do: that the server has ended one of them
+// is not an error of closing it.
+type single struct{ driver.Connector }
+
+func (s single) Connect(ctx context.Context) (driver.Conn, error) {
+	plain, err := s.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pgxConn, ok := plain.(*stdlib.Conn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("pgx gave a connection of type %T", plain), plain.Close())
+	}
+	return singleConn{pgxConn}, nil
+}
+
+type singleConn struct{ *stdlib.Conn }
+
+func (c singleConn) Close() error {
+	_ = c.Conn.Close()
+	return nil
+}

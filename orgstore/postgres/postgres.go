@@ -52,7 +52,7 @@ func open(ctx context.Context, rawURL string, cfg orgstore.Config, d orgstore.Di
 	}
 	lockTimeout := cmp.Or(cfg.LockTimeout, 5*time.Second)
 	write := view(pool, max(1, int(config.MaxConns)/2), lockTimeout)
-	feed := stdlib.OpenDB(*config.ConnConfig)
+	feed := sql.OpenDB(single{stdlib.GetConnector(*config.ConnConfig)})
 	feed.SetMaxOpenConns(1)
 	e, err := orgstore.New(write, view(pool, 0, lockTimeout), feed, d, cfg)
 	if err != nil {
