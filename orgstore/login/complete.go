@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 )
@@ -15,6 +16,10 @@ import (
 type Authentication struct {
 	User       string // id of the directory's user
 	Connection string // id of the connection
+
+	ACR string    // authentication context class (OpenID Connect Core section 2); empty for none
+	AMR []string  // methods (RFC 8176), for example pwd, otp, mfa
+	At  time.Time // when; zero means now
 }
 
 // Joined says by what somebody has become a member in a login.
@@ -56,8 +61,8 @@ const attempts = 3
 // errMoved says that what a decision was made by has changed before it could be carried out.
 var errMoved = fmt.Errorf("login: what the login was decided by keeps changing: %w", orgstore.ErrUnavailable)
 
-// Complete says what an authentication yields (rule LOG-6). A blocked user is refused, then a connection that is not enabled; then
-// a membership or a contract admits the user, or one is made because the connection says so (rules JIT-1, JIT-2); else the answer
+// Complete says what an authentication yields (rule LOG-6). A blocked user is refused, then a connection that is not enabled, then
+// what the organization's security policy does not accept (rule SEC-1); then a membership or a contract admits the user, or one is made because the connection says so (rules JIT-1, JIT-2); else the answer
 // is access_denied. What it decided by is checked again in the transaction that makes a member.
 //
 // Errors: *Error for a "no"; ErrUnavailable and the context's error for a "don't know"; those of Config.Join, as they are.
@@ -157,6 +162,9 @@ func (s *Service) decide(ctx context.Context, e *orgstore.Engine, req Request, a
 	}
 	if d.access, err = e.Resolve(ctx, orgstore.Query{Org: step.Organization.ID, Principal: u.ID, Strong: true}); err != nil {
 		return nil, err
+	}
+	if err := unmet(d.access.Org.Security, auth, time.Now()); err != nil {
+		return nil, f.refused(err)
 	}
 	d.joined, err = admit(d.access, f.connection.jit)
 	return d, f.refused(err)

@@ -67,7 +67,7 @@ func (s *stage) assign(org, connection string) {
 // completed is the outcome of a login in one line.
 func (s *stage) completed(org, user, connection string) string {
 	s.Helper()
-	r, err := s.Complete(s.Context(), Request{Organization: s.ids[org]}, Authentication{user, "con_" + connection})
+	r, err := s.Complete(s.Context(), Request{Organization: s.ids[org]}, Authentication{User: user, Connection: "con_" + connection})
 	if refused, ok := errors.AsType[*Error](err); ok {
 		return refused.Code + ": " + refused.Description
 	}

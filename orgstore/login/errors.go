@@ -2,15 +2,18 @@ package login
 
 import "github.com/orgauthz/orgauthz/orgstore"
 
-// The codes of Error (RFC 6749 section 4.1.2.1).
+// The codes of Error: RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6, and OpenID Connect Core Error Code
+// unmet_authentication_requirements.
 const (
 	InvalidRequest     = "invalid_request"
 	AccessDenied       = "access_denied"
 	UnauthorizedClient = "unauthorized_client"
+	LoginRequired      = "login_required"
+	UnmetRequirements  = "unmet_authentication_requirements"
 )
 
-// Error is the answer "no" to a login, in the words of an OAuth error response. It is an orgstore.ErrDenied when the code is
-// access_denied, and an orgstore.ErrInvalid otherwise. Any other error of this package is a "don't know".
+// Error is the answer "no" to a login, in the words of an OAuth error response. It is an orgstore.ErrInvalid when the code is
+// invalid_request, and an orgstore.ErrDenied otherwise. Any other error of this package is a "don't know".
 type Error struct {
 	Code        string // the parameter error
 	Description string // the parameter error_description; where Auth0 Organizations has a text for it, that one
@@ -22,10 +25,10 @@ func (e *Error) Error() string { return "login: " + e.Code + ": " + e.Descriptio
 
 // Is makes the error an orgstore.ErrDenied or an orgstore.ErrInvalid.
 func (e *Error) Is(target error) bool {
-	if e.Code == AccessDenied {
-		return target == orgstore.ErrDenied
+	if e.Code == InvalidRequest {
+		return target == orgstore.ErrInvalid
 	}
-	return target == orgstore.ErrInvalid
+	return target == orgstore.ErrDenied
 }
 
 func invalid(description string) *Error {

@@ -21,6 +21,7 @@ func uses(c *orgstore.Client) bool {
 type organization struct {
 	Organization
 	suspended bool
+	security  *orgstore.SecurityPolicy
 	// thirdParties admits applications of third parties (third_party_client_access is allow).
 	thirdParties bool
 	// entitlement says that applications need an association (is_app_entitlement_active); listed is whether this one has one,

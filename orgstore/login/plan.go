@@ -63,6 +63,10 @@ type Step struct {
 	Organizations []Organization // for PickOrganization, 20 at most
 	Next          string         // Request.After of the picker's next page; empty on the last one
 	LoginHint     string         // to be filled in
+	// MFA says that the organization requires a second factor, and ACR which authentication contexts count as one, best first: what
+	// to ask an identity provider for (acr_values of OpenID Connect).
+	MFA bool
+	ACR []string
 }
 
 // Organization is what pages show of an organization.
@@ -306,6 +310,14 @@ func (f *flow) sent(ctx context.Context) (*organization, error) {
 
 // enter is a login for o.
 func (f *flow) enter(ctx context.Context, o *organization) (*Step, error) {
+	s, err := f.through(ctx, o)
+	if err == nil && o.security != nil {
+		s.MFA, s.ACR = o.security.MFA, o.security.ACR
+	}
+	return s, err
+}
+
+func (f *flow) through(ctx context.Context, o *organization) (*Step, error) {
 	f.name = o.Name
 	if err := f.redirect(); err != nil {
 		return nil, err
@@ -352,7 +364,7 @@ func (f *flow) redirect() error {
 // only by the switch (rule LOG-3).
 func (f *flow) connections(ctx context.Context, o *organization) ([]Connection, error) {
 	connections, err := f.store.organizationConnections(ctx, o.ID)
-	connections = f.open(connections)
+	connections = permitted(o.security, f.open(connections))
 	if err != nil || !f.cfg.MergeConnections {
 		return connections, err
 	}
@@ -360,7 +372,7 @@ func (f *flow) connections(ctx context.Context, o *organization) ([]Connection, 
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range more {
+	for _, c := range permitted(o.security, more) {
 		if _, ok := named(connections, c.ID); !ok {
 			connections = append(connections, c)
 		}

@@ -148,7 +148,7 @@ func shown(s *Step) string {
 		parts = append(parts, o.Name)
 	}
 	parts = append(parts, s.Methods...)
-	for text, ok := range map[string]bool{"+signup": s.SignUp, "+personal": s.Personal, "+more": s.Next != "", "+begin-with-signup": s.Screen == "signup"} {
+	for text, ok := range map[string]bool{"+signup": s.SignUp, "+personal": s.Personal, "+more": s.Next != "", "+mfa": s.MFA, "+begin-with-signup": s.Screen == "signup"} {
 		if ok {
 			parts = append(parts, text)
 		}
