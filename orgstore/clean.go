@@ -35,39 +35,56 @@ var leftovers = []struct {
 }
 
 // Clean makes deletions of those that were scheduled (Organizations.ScheduleDeletion) and are due. Then it deletes what deleted
-// organizations, roles, teams and connections have left behind, and idempotency keys and sessions whose time is over, in batches with
-// a transaction each, and returns how many rows these were. Nothing of that was to be seen any more, so that it raises no revision
-// and tells no event. Call Clean now and then; it may be stopped at any time.
+// organizations, roles, teams and connections have left behind, memberships and roles of members that have ended, and idempotency
+// keys and sessions whose time is over, in batches with a transaction each, and returns how many rows these were. Nothing of that
+// was to be seen any more, so that it raises no revision and tells no event, except for memberships and roles that have ended: that
+// is told here for the first time (rule LIFE-4). Call Clean now and then; it may be stopped at any time.
 func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
 	if err := e.Organizations.deleteDue(ctx); err != nil {
 		return 0, err
 	}
-	for {
-		n, more := 0, false
-		_, err := e.mutate(ctx, nil, func(tx *transaction) (err error) {
-			n, more, tx.dirty = 0, false, true
-			for _, l := range leftovers {
-				var id string
-				err := tx.sql.QueryRowContext(ctx, l.find).Scan(&id)
-				if errors.Is(err, sql.ErrNoRows) {
-					continue
-				}
-				if err == nil {
-					n, err = l.clean(ctx, tx, id, cleanBatch)
-					more = true
-				}
+	for _, clean := range cleaners {
+		for more := true; more; {
+			n := 0
+			if _, err := e.mutate(ctx, nil, func(tx *transaction) (err error) {
+				tx.dirty = true
+				n, more, err = clean(ctx, tx)
 				return err
+			}); err != nil {
+				return deleted, err
 			}
-			if n, err = cleanKeys(ctx, tx); err == nil && n == 0 {
-				n, err = cleanSessions(ctx, tx)
-			}
-			return err
-		})
-		deleted += n
-		if err != nil || n == 0 && !more {
-			return deleted, err
+			deleted += n
 		}
 	}
+	return deleted, nil
+}
+
+// cleaners are the steps of Clean. Each deletes a batch in one transaction, and says whether there may be more.
+var cleaners = []func(ctx context.Context, tx *transaction) (deleted int, more bool, err error){
+	cleanLeftovers, untilNone(cleanExpiredMembers), untilNone(cleanExpiredRoles), untilNone(cleanKeys), untilNone(cleanSessions),
+}
+
+// untilNone is a cleaner that is done when it finds nothing.
+func untilNone(clean func(ctx context.Context, tx *transaction) (int, error)) func(context.Context, *transaction) (int, bool, error) {
+	return func(ctx context.Context, tx *transaction) (deleted int, more bool, err error) {
+		deleted, err = clean(ctx, tx)
+		return deleted, deleted > 0, err
+	}
+}
+
+func cleanLeftovers(ctx context.Context, tx *transaction) (deleted int, more bool, err error) {
+	for _, l := range leftovers {
+		var id string
+		err := tx.sql.QueryRowContext(ctx, l.find).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err == nil {
+			deleted, err = l.clean(ctx, tx, id, cleanBatch)
+		}
+		return deleted, true, err
+	}
+	return 0, false, nil
 }
 
 // owned lists the tables of what organizations have, each after those that refer to it, with the columns that are its key beside

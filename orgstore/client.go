@@ -405,7 +405,7 @@ func (s *Clients) Update(ctx context.Context, id string, u ClientUpdate) (Result
 			principal, c.Name, c.UpdatedAt.UnixMicro()); err != nil {
 			return err
 		}
-		if err := renameMember(ctx, tx, principal, c.Name); err != nil {
+		if err := renameMember(ctx, tx, principal, c.Name, ""); err != nil {
 			return err
 		}
 		return tx.raise(ctx, UserScope(principal), "", "client.principal.updated", &principalState{before.Name}, &principalState{c.Name})

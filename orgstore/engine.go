@@ -58,6 +58,10 @@ type core struct {
 	clockGiven                 bool      // Config.Clock was set
 	changes                    statement // of Poll
 
+	// For tests of tests: checks whose locks are left out, and what is called between a check and the writes that rely on it.
+	unguarded bool
+	checked   func()
+
 	closeOnce sync.Once
 	closeErr  error
 

@@ -29,10 +29,18 @@ func (e *NotFound) Is(target error) bool { return target == ErrNotFound }
 // Conflict is the error of an operation that would make two things share what only one may have. It is an ErrConflict.
 type Conflict struct {
 	Kind  string // organization, user, role, domain and so on
-	Field string // id or name: what is taken; an id is also taken by a deleted organization or role, for ever
+	Field string // id or name: what is taken; an id is also taken by a deleted organization or role, for ever; owner and membership, of rules MEM-5 and MEM-6
 }
 
-func (e *Conflict) Error() string { return "orgstore: " + e.Kind + " " + e.Field + " is already taken" }
+func (e *Conflict) Error() string {
+	switch e.Field {
+	case "owner":
+		return "orgstore: the organization must keep an owner (MEM-5)"
+	case "membership":
+		return "orgstore: the user is isolated to another organization (MEM-6)"
+	}
+	return "orgstore: " + e.Kind + " " + e.Field + " is already taken"
+}
 
 // Is makes the error an ErrConflict.
 func (e *Conflict) Is(target error) bool { return target == ErrConflict }

@@ -33,7 +33,7 @@ type Organization struct {
 	AutoJoin AutoJoin `json:"auto_join"`
 	// LoginDomain is the host whose logins are for the organization (rule LOG-8), empty for none.
 	LoginDomain string `json:"login_domain,omitempty"`
-	// OwnerRole is the id of the role that always one member has to hold, empty for none.
+	// OwnerRole is the id of the role whose last holder has to stay (rule MEM-5), empty for none.
 	OwnerRole string    `json:"owner_role,omitempty"`
 	DeleteAt  time.Time `json:"delete_at,omitzero"` // when a scheduled deletion takes effect; see Organizations.ScheduleDeletion
 	CreatedAt time.Time `json:"created_at"`         // UTC

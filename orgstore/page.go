@@ -33,6 +33,7 @@ const (
 	SortID      Sort = "id"
 	SortName    Sort = "name"
 	SortCreated Sort = "created_at"
+	SortUsed    Sort = "used_at"
 )
 
 // Page is one page of a list. Pages stay right while items come and go: what is there all the time, with the same place in
@@ -68,7 +69,7 @@ func (l listing[T]) read(ctx context.Context, e *Engine, opts ListOptions) (Page
 			return page, err
 		}
 		if opts.Total {
-			err = q.QueryRowContext(ctx, `SELECT COUNT(*) FROM (`+l.query+`) listed`, l.args...).Scan(&page.Total)
+			page.Total, err = l.total(ctx, q)
 		}
 		l.cut(&page, limit, opts)
 		return page, err
@@ -105,6 +106,12 @@ func (l listing[T]) of(ctx context.Context, e *Engine, org string, opts ListOpti
 	return page, err
 }
 
+// total counts all items of the list.
+func (l listing[T]) total(ctx context.Context, q queryer) (n int, err error) {
+	err = q.QueryRowContext(ctx, `SELECT COUNT(*) FROM (`+l.query+`) listed`, l.args...).Scan(&n)
+	return n, err
+}
+
 // page returns the statement that reads one item more than the page has.
 func (l listing[T]) page(opts ListOptions) (text string, args []any, limit int, err error) {
 	if limit, err = opts.limit(); err != nil {
@@ -121,9 +128,9 @@ func (l listing[T]) page(opts ListOptions) (text string, args []any, limit int, 
 		return parameter(args)
 	}
 	text = l.query
-	than, direction := " > ", ""
+	than := " > "
 	if opts.Descending {
-		than, direction = " < ", " DESC"
+		than = " < "
 	}
 	if opts.After != "" {
 		value, id, err := l.position(opts)
@@ -136,15 +143,24 @@ func (l listing[T]) page(opts ListOptions) (text string, args []any, limit int, 
 			text += " AND " + l.id + than + parameter(id)
 		}
 	}
-	text += " ORDER BY "
-	if sorted {
-		text += column + direction + ", "
-	}
-	text += l.id + direction + " LIMIT " + parameter(limit+1)
+	text += l.order(opts) + " LIMIT " + parameter(limit+1)
 	if opts.Offset > 0 {
 		text += " OFFSET " + parameter(opts.Offset)
 	}
 	return text, args, limit, nil
+}
+
+// order is the ORDER BY of a page.
+func (l listing[T]) order(opts ListOptions) string {
+	direction := ""
+	if opts.Descending {
+		direction = " DESC"
+	}
+	text := " ORDER BY "
+	if column, sorted := l.sorts[opts.by()]; sorted {
+		text += column + direction + ", "
+	}
+	return text + l.id + direction
 }
 
 // cut makes a page of the items that were read with one more than limit.

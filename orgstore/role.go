@@ -385,6 +385,8 @@ func (r *Role) save(ctx context.Context, tx *transaction, before *Role) error {
 // is never given again. Deleting one that is not there changes nothing.
 //
 // Assignments that are too many for one transaction stay behind unseen until Engine.Clean.
+//
+// Errors: Conflict (role owner: an organization demands it of its owner; rule MEM-5).
 func (s *Roles) Delete(ctx context.Context, id string) (Result, error) {
 	return s.e.mutate(ctx, call{"roles.delete", id}, func(tx *transaction) error {
 		org, err := ownedBy(ctx, tx.sql, id)
@@ -402,6 +404,9 @@ func (s *Roles) Delete(ctx context.Context, id string) (Result, error) {
 			return nil
 		}
 		if err != nil {
+			return err
+		}
+		if err := checkNotDemanded(ctx, tx, id); err != nil {
 			return err
 		}
 		at, err := tx.now(ctx)

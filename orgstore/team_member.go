@@ -221,6 +221,7 @@ func beginTeamMember(ctx context.Context, tx *transaction, org, id, userID, perm
 var teamMemberList = listing[*TeamMember]{
 	name: "team members",
 	query: `SELECT u.id, u.email, u.name FROM orgauthz_team_members tm JOIN orgauthz_users u ON u.id = tm.user_id
+		JOIN orgauthz_members m ON m.org_id = tm.org_id AND m.user_id = tm.user_id AND (m.expires_at IS NULL OR m.expires_at > $2)
 		WHERE tm.team_id = $1`,
 	id: "tm.user_id",
 	scan: func(row scanner) (*TeamMember, error) {
@@ -236,6 +237,6 @@ func (s *Teams) Members(ctx context.Context, org, id string, opts ListOptions) (
 		return Page[*TeamMember]{}, err
 	}
 	l := teamMemberList
-	l.args = []any{id}
+	l.args = []any{id, s.e.cfg.Clock().UnixMicro()}
 	return l.read(ctx, s.e, opts)
 }

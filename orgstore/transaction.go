@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -29,12 +28,12 @@ func resultOf(changes []Change) Result {
 	if len(changes) == 0 {
 		return Result{}
 	}
-	last := make(Vector, 0, len(changes))
+	last, at := make(Vector, 0, len(changes)), make(map[Scope]int, len(changes))
 	for _, c := range changes {
-		i := slices.IndexFunc(last, func(r Revision) bool { return r.Scope == c.Scope })
-		if i < 0 {
+		i, ok := at[c.Scope]
+		if !ok {
 			i = len(last)
-			last = append(last, Revision{})
+			last, at[c.Scope] = append(last, Revision{}), i
 		}
 		last[i] = Revision{c.Scope, c.Revision}
 	}
@@ -352,68 +351,4 @@ func (tx *transaction) now(ctx context.Context) (time.Time, error) {
 		tx.at = time.UnixMicro(tx.latest + 1).UTC()
 	}
 	return tx.at, nil
-}
-
-// raise raises the revision of scope by one and writes the event that says why. before and after are what the event shows of
-// the scope, as JSON; nil for what was not, or is not any more.
-func (tx *transaction) raise(ctx context.Context, scope Scope, org, eventType string, before, after any) error {
-	at, err := tx.now(ctx)
-	if err != nil {
-		return err
-	}
-	var revision uint64
-	err = tx.sql.QueryRowContext(ctx, `
-		INSERT INTO orgauthz_scopes (kind, org, id, revision, position, clock) VALUES ($1, $2, $3, 1, $4, $5)
-		ON CONFLICT (kind, org, id) DO UPDATE
-		SET revision = orgauthz_scopes.revision + 1, position = excluded.position, clock = excluded.clock
-		RETURNING revision`, scope.Kind, scope.Org, scope.ID, tx.position, at.UnixMicro()).Scan(&revision)
-	if err != nil {
-		return err
-	}
-	was, err := eventJSON(before)
-	if err != nil {
-		return err
-	}
-	is, err := eventJSON(after)
-	if err != nil {
-		return err
-	}
-	if ctx.Value(erasureKey{}) != nil {
-		was.String, is.String = withoutPersonalData(was.String), withoutPersonalData(is.String)
-	}
-	impersonator := ""
-	if tx.as != nil {
-		ctx, impersonator = WithActor(ctx, tx.as.User), tx.as.Impersonator
-	}
-	actor, err := actorOf(ctx)
-	if err != nil {
-		return err
-	}
-	request, err := requestOf(ctx)
-	if err != nil {
-		return err
-	}
-	if !validActor(impersonator) {
-		return &Invalid{"impersonator", "", "must be at most 1,024 bytes of printable characters"}
-	}
-	id := eventID(at, tx.position, len(tx.changes))
-	_, err = tx.sql.ExecContext(ctx, `
-		INSERT INTO orgauthz_events (`+eventColumns+`, position)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-		id, tx.id, eventType, org, scope.Kind, scope.Org, scope.ID, revision, scope.ID, actor, impersonator, request,
-		was, is, at.UnixMicro(), tx.position)
-	if err != nil {
-		return err
-	}
-	tx.events = append(tx.events, id)
-	tx.changes = append(tx.changes, Change{Scope: scope, Revision: revision, ID: tx.id, Type: eventType})
-	return nil
-}
-
-func eventJSON(v any) (sql.NullString, error) {
-	if v == nil {
-		return sql.NullString{}, nil
-	}
-	data, err := json.Marshal(v)
-	return sql.NullString{String: string(data), Valid: true}, err
 }

@@ -59,6 +59,15 @@ func (u *User) check() error {
 	return errors.Join(checkText("email", "", u.Email, maxEmail), checkText("name", "", u.Name, maxUserName))
 }
 
+// person returns id, e-mail address and name of a user, or of an application's principal.
+func person(ctx context.Context, q queryer, id string) (*User, error) {
+	if !validUserID(id) {
+		return nil, &NotFound{"user"}
+	}
+	u := User{ID: id}
+	return one(&u, q.QueryRowContext(ctx, `SELECT email, name FROM orgauthz_users WHERE id = $1`, id).Scan(&u.Email, &u.Name))("user")
+}
+
 // Create makes a user of u, whose ID must be given. The times of u are ignored. The id of a deleted user can be used again,
 // because it is the identity provider's: it begins without any membership.
 //
@@ -184,8 +193,8 @@ func (s *Users) change(ctx context.Context, c call, id, eventType string, edit f
 			id, u.Email, u.Name, flag(u.Blocked), u.UpdatedAt.UnixMicro()); err != nil {
 			return err
 		}
-		if u.Name != before.Name {
-			if err := renameMember(ctx, tx, id, u.Name); err != nil {
+		if u.Name != before.Name || u.Email != before.Email {
+			if err := renameMember(ctx, tx, id, u.Name, u.Email); err != nil {
 				return err
 			}
 		}
@@ -195,8 +204,21 @@ func (s *Users) change(ctx context.Context, c call, id, eventType string, edit f
 
 // Delete removes the user from the directory and from every organization at once (rule MEM-3): one change of the user, none
 // of the memberships that end with it. Deleting one that is not there changes nothing.
+//
+// Errors: Conflict (organization owner: an organization would be left without the owner that it demands; rule MEM-5).
 func (s *Users) Delete(ctx context.Context, id string) (Result, error) {
-	return s.e.mutate(ctx, call{"users.delete", id}, func(tx *transaction) error {
+	return s.delete(ctx, call{"users.delete", id}, id, checkOwnerships)
+}
+
+// ForceDelete is Delete even where it leaves an organization without the owner that it demands: the directory's right, where
+// somebody has gone for good. Appoint another one there.
+func (s *Users) ForceDelete(ctx context.Context, id string) (Result, error) {
+	return s.delete(ctx, call{"users.forceDelete", id}, id, func(context.Context, *transaction, string) error { return nil })
+}
+
+func (s *Users) delete(ctx context.Context, c call, id string,
+	check func(ctx context.Context, tx *transaction, id string) error) (Result, error) {
+	return s.e.mutate(ctx, c, func(tx *transaction) error {
 		if err := tx.lock(ctx, []Scope{UserScope(id)}, nil); err != nil {
 			return err
 		}
@@ -205,6 +227,9 @@ func (s *Users) Delete(ctx context.Context, id string) (Result, error) {
 			return nil
 		}
 		if err != nil {
+			return err
+		}
+		if err := check(ctx, tx, id); err != nil {
 			return err
 		}
 		if err := deletePrincipal(ctx, tx, id); err != nil {
@@ -231,8 +256,10 @@ func deletePrincipal(ctx context.Context, tx *transaction, id string) error {
 	return err
 }
 
-// renameMember gives the memberships of a principal its new name, by which they are listed. Its scope is locked.
-func renameMember(ctx context.Context, tx *transaction, id, name string) error {
-	_, err := tx.sql.ExecContext(ctx, `UPDATE orgauthz_members SET name = $2 WHERE user_id = $1`, id, name)
+// renameMember gives the memberships of a principal its name and e-mail address, by which they are listed and found. Its scope is
+// locked; no membership is changed by it.
+func renameMember(ctx context.Context, tx *transaction, id, name, email string) error {
+	_, err := tx.sql.ExecContext(ctx, `UPDATE orgauthz_members SET name = $2, name_key = $3, email_key = $4 WHERE user_id = $1`,
+		id, name, searchable(name), searchable(email))
 	return err
 }

@@ -155,7 +155,7 @@ type member struct {
 func (a *app) listMembers(w http.ResponseWriter, r *http.Request) {
 	members := []member{}
 	for page := (orgstore.ListOptions{Limit: 1000}); ; {
-		list, err := a.engine.Members.List(r.Context(), caller(r).Org.ID, page)
+		list, err := a.engine.Members.List(r.Context(), caller(r).Org.ID, orgstore.MemberListOptions{ListOptions: page})
 		if err != nil {
 			a.refuse(w, r, err)
 			return

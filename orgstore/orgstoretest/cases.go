@@ -18,6 +18,7 @@ var allCases = []cases{
 	sessionCases,
 	apiKeyCases,
 	groupCases,
+	lifetimeCases,
 }
 
 // allRaces lists the races of every noun, each in the file of its noun.

@@ -70,7 +70,7 @@ func membersAddRefused(t *engineTest) {
 	if n := len(t.events()); n != before {
 		t.Errorf("refused mutations wrote %d events", n-before)
 	}
-	if page, err := t.Members.List(ctx, o.ID, orgstore.ListOptions{}); err != nil || len(page.Items) != 0 {
+	if page, err := t.Members.List(ctx, o.ID, orgstore.MemberListOptions{}); err != nil || len(page.Items) != 0 {
 		t.Errorf("members: %+v, %v", page, err)
 	}
 }
@@ -177,7 +177,7 @@ func membersList(t *engineTest) {
 	}
 	var got []string
 	for after := ""; ; {
-		page, err := t.Members.List(ctx, o.ID, orgstore.ListOptions{Limit: 2, After: after})
+		page, err := t.Members.List(ctx, o.ID, orgstore.MemberListOptions{ListOptions: orgstore.ListOptions{Limit: 2, After: after}})
 		t.ok(err)
 		for _, m := range page.Items {
 			got = append(got, fmt.Sprint(m.User, len(m.Roles)))
@@ -190,10 +190,10 @@ func membersList(t *engineTest) {
 		t.Errorf("members with their number of roles: %q, want %q", got, want)
 	}
 	empty := t.org("empty")
-	if page, err := t.Members.List(ctx, empty.ID, orgstore.ListOptions{}); err != nil || len(page.Items) != 0 || page.Next != "" {
+	if page, err := t.Members.List(ctx, empty.ID, orgstore.MemberListOptions{}); err != nil || len(page.Items) != 0 || page.Next != "" {
 		t.Errorf("an empty organization: %+v, %v", page, err)
 	}
-	_, err := t.Members.List(ctx, "org_0000000000000000", orgstore.ListOptions{})
+	_, err := t.Members.List(ctx, "org_0000000000000000", orgstore.MemberListOptions{})
 	t.notFound(err, "organization")
 }
 
@@ -281,7 +281,7 @@ func listCursors(t *engineTest) {
 	for _, limit := range []int{-1, 1001} {
 		_, err = t.Organizations.List(ctx, orgstore.OrganizationListOptions{ListOptions: orgstore.ListOptions{Limit: limit}})
 		t.invalid(err, "Limit", "")
-		_, err = t.Members.List(ctx, o.ID, orgstore.ListOptions{Limit: limit})
+		_, err = t.Members.List(ctx, o.ID, orgstore.MemberListOptions{ListOptions: orgstore.ListOptions{Limit: limit}})
 		t.invalid(err, "Limit", "")
 		_, err = t.Events.List(ctx, orgstore.EventOptions{Limit: limit})
 		t.invalid(err, "Limit", "")

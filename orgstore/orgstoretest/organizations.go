@@ -193,7 +193,7 @@ func organizationsDelete(t *engineTest) {
 	t.notFound(err, "organization")
 	_, err = t.Members.Get(ctx, o.ID, user)
 	t.notFound(err, "member")
-	_, err = t.Members.List(ctx, o.ID, orgstore.ListOptions{})
+	_, err = t.Members.List(ctx, o.ID, orgstore.MemberListOptions{})
 	t.notFound(err, "organization")
 	_, err = t.Members.Add(ctx, o.ID, user, orgstore.MemberOptions{})
 	t.notFound(err, "organization")

@@ -68,7 +68,7 @@ func transactTogether(t *engineTest) {
 		if err != nil || inside.Standing != orgstore.StandingMember {
 			t.Errorf("inside: %+v, %v", inside, err)
 		}
-		if page, err := e.Members.List(ctx, o.ID, orgstore.ListOptions{}); err != nil || len(page.Items) != 1 {
+		if page, err := e.Members.List(ctx, o.ID, orgstore.MemberListOptions{}); err != nil || len(page.Items) != 1 {
 			t.Errorf("inside: %+v, %v", page, err)
 		}
 		if outside := t.resolve("acme", user); outside.Standing != orgstore.StandingNoOrganization {

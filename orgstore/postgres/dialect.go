@@ -112,19 +112,19 @@ func (d dialect) lock(ctx context.Context, tx *sql.Tx, statement string, scopes 
 		return 0, err
 	}
 	defer rows.Close()
-	missing := scopes
+	there := make(map[orgstore.Scope]bool, len(scopes))
 	for rows.Next() {
 		var got orgstore.Scope
 		var of int64
 		if err := rows.Scan(&got.Kind, &got.Org, &got.ID, &of); err != nil {
 			return 0, err
 		}
-		clock = max(clock, of)
-		missing = slices.DeleteFunc(slices.Clone(missing), func(s orgstore.Scope) bool { return s == got })
+		clock, there[got] = max(clock, of), true
 	}
-	if err := rows.Err(); err != nil || len(missing) == 0 {
+	if err := rows.Err(); err != nil || len(there) == len(scopes) {
 		return clock, err
 	}
+	missing := slices.DeleteFunc(slices.Clone(scopes), func(s orgstore.Scope) bool { return there[s] })
 	// What has no row cannot be shared. It is about to be missed, or has been made this very moment.
 	newest, err := d.lock(ctx, tx, lockToWrite, missing)
 	return max(clock, newest), err

@@ -73,12 +73,12 @@ func BenchmarkListMembers(b *testing.B) {
 	e := memory(b)
 	world := orgstoretest.Seed(b, e)
 	crowd(b, e, world.Org.ID, world.Guide.ID, 100_000)
-	page, err := e.Members.List(b.Context(), world.Org.ID, orgstore.ListOptions{Limit: 1000})
+	page, err := e.Members.List(b.Context(), world.Org.ID, orgstore.MemberListOptions{ListOptions: orgstore.ListOptions{Limit: 1000}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if page, err := e.Members.List(b.Context(), world.Org.ID, orgstore.ListOptions{After: page.Next}); err != nil || len(page.Items) != 50 {
+		if page, err := e.Members.List(b.Context(), world.Org.ID, orgstore.MemberListOptions{ListOptions: orgstore.ListOptions{After: page.Next}}); err != nil || len(page.Items) != 50 {
 			b.Fatal(page, err)
 		}
 	}

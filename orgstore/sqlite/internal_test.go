@@ -146,7 +146,7 @@ func TestReadsAreOneStatement(t *testing.T) {
 	t.Cleanup(func() { _ = reader.Close() })
 	for name, read := range map[string]func() error{
 		"list members": func() error {
-			page, err := reader.Members.List(t.Context(), o.ID, orgstore.ListOptions{})
+			page, err := reader.Members.List(t.Context(), o.ID, orgstore.MemberListOptions{})
 			if len(page.Items) != 10 || len(page.Items[9].Roles) != 5 {
 				t.Errorf("members: %+v", page)
 			}

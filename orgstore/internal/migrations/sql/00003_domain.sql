@@ -17,6 +17,7 @@ ALTER TABLE orgauthz_organizations ADD COLUMN delete_at BIGINT;
 ALTER TABLE orgauthz_organizations ADD COLUMN security TEXT NOT NULL DEFAULT '';
 ALTER TABLE orgauthz_organizations ADD COLUMN owner_role TEXT NOT NULL DEFAULT '';
 CREATE INDEX orgauthz_organizations_created ON orgauthz_organizations (created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX orgauthz_organizations_owner ON orgauthz_organizations (owner_role) WHERE owner_role <> '';
 CREATE INDEX orgauthz_organizations_parent ON orgauthz_organizations (parent_id, id) WHERE parent_id <> '';
 
 -- org_id is the organization that a role belongs to, empty for roles of the tenant. api_permissions is a JSON object: identifiers
@@ -28,15 +29,31 @@ CREATE UNIQUE INDEX orgauthz_roles_name ON orgauthz_roles (org_id, name) WHERE d
 CREATE INDEX orgauthz_roles_created ON orgauthz_roles (org_id, created_at, id) WHERE deleted_at IS NULL;
 
 -- status is active or suspended. expires_at is when a membership, or the holding of a role, ends by itself. name is the user's, so
--- that members can be listed by it. descendants is 1 where a role counts in all organizations below as well.
+-- that members can be listed by it; name_key and email_key are the user's in lower case, so that they can be found by how
+-- these begin. used_at is when the user last chose the organization, 0 for never. descendants is 1 where a role counts in all
+-- organizations below as well.
 ALTER TABLE orgauthz_members ADD COLUMN status TEXT NOT NULL DEFAULT 'active';
 ALTER TABLE orgauthz_members ADD COLUMN expires_at BIGINT;
 ALTER TABLE orgauthz_members ADD COLUMN tokens_valid_after BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE orgauthz_members ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE orgauthz_members ADD COLUMN name_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE orgauthz_members ADD COLUMN email_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE orgauthz_members ADD COLUMN used_at BIGINT NOT NULL DEFAULT 0;
+UPDATE orgauthz_members SET
+    name = (SELECT u.name FROM orgauthz_users u WHERE u.id = orgauthz_members.user_id),
+    name_key = (SELECT LOWER(u.name) FROM orgauthz_users u WHERE u.id = orgauthz_members.user_id),
+    email_key = (SELECT LOWER(u.email) FROM orgauthz_users u WHERE u.id = orgauthz_members.user_id);
 ALTER TABLE orgauthz_member_roles ADD COLUMN expires_at BIGINT;
 ALTER TABLE orgauthz_member_roles ADD COLUMN descendants SMALLINT NOT NULL DEFAULT 0;
 CREATE INDEX orgauthz_members_name ON orgauthz_members (org_id, name, user_id);
 CREATE INDEX orgauthz_members_created ON orgauthz_members (org_id, created_at, user_id);
+CREATE INDEX orgauthz_members_name_key ON orgauthz_members (org_id, name_key, user_id);
+CREATE INDEX orgauthz_members_email_key ON orgauthz_members (org_id, email_key, user_id);
+CREATE INDEX orgauthz_members_joined ON orgauthz_members (user_id, created_at, org_id);
+CREATE INDEX orgauthz_members_used ON orgauthz_members (user_id, used_at, org_id);
+CREATE INDEX orgauthz_members_expire ON orgauthz_members (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX orgauthz_member_roles_expire ON orgauthz_member_roles (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX orgauthz_member_roles_org ON orgauthz_member_roles (org_id, role_id, user_id);
 
 -- Teams of an organization hold roles there, and hand them to their members and to those of the teams below. A deleted team keeps
 -- its row. An edge belongs to the end from which a resolve reaches it: of a member to teams, and of a team to its parent and roles.
