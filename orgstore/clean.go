@@ -95,6 +95,7 @@ var owned = []struct{ table, key string }{
 	{"orgauthz_domains", "id"},
 	{"orgauthz_enabled_connections", "connection_id"},
 	{"orgauthz_api_keys", "id"},
+	{"orgauthz_requests", "id"},
 	{"orgauthz_group_roles", "group_id, role_id"},
 	{"orgauthz_organization_groups", "group_id"},
 }

@@ -164,6 +164,7 @@ var scoped = []inScope{
 	{"client_grants", ScopeClientGrant, `''`, "id", ""},
 	{"api_keys", ScopeAPIKey, "org_id", "id", ""},
 	{"groups", ScopeGroup, `''`, "id", ""},
+	{"requests", ScopeRequest, "org_id", "id", ""},
 }
 
 func (s inScope) check() check {

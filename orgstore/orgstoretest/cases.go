@@ -19,6 +19,7 @@ var allCases = []cases{
 	apiKeyCases,
 	groupCases,
 	lifetimeCases,
+	requestCases,
 }
 
 // allRaces lists the races of every noun, each in the file of its noun.
@@ -36,4 +37,5 @@ var allRaces = []map[string]race{
 	sessionRaces,
 	apiKeyRaces,
 	groupRaces,
+	requestRaces,
 }

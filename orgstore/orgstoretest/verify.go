@@ -41,6 +41,8 @@ var corruptions = []corruption{
 		[]string{"teams: members are their organization's"}},
 	{`UPDATE orgauthz_roles SET org_id = (SELECT id FROM orgauthz_organizations WHERE name = 'adventurez') WHERE name = 'org:group'`,
 		[]string{"groups: roles are the tenant's or their organization's"}},
+	{`DELETE FROM orgauthz_scopes WHERE kind = 19`, []string{
+		"events: the newest of a scope has its revision", "requests: each has a revision as request"}},
 	{`DELETE FROM orgauthz_scopes WHERE kind = 17`, []string{
 		"events: the newest of a scope has its revision", "groups: each has a revision as group"}},
 	{`INSERT INTO orgauthz_idempotency (actor, key, call, result, created_at) VALUES ('', 'k', '', '', 0)`,
@@ -95,6 +97,7 @@ func TestVerify(t *testing.T, open func(t testing.TB) (*orgstore.Engine, *sql.DB
 		x.team(w.Org.ID, "below", above)
 		x.changed(e.Teams.AssignRoles(t.Context(), w.Org.ID, above, own))
 		x.changed(e.Teams.AddMember(t.Context(), w.Org.ID, x.team(w.Org.ID, "lone", ""), w.Emilio.ID))
+		x.request(w.Org.ID, w.Jonno.ID)
 		group := x.group(x.connection("groups", "samlp"), "g")
 		x.changed(e.Groups.Assign(t.Context(), w.Org.ID, group))
 		x.changed(e.Groups.AssignRoles(t.Context(), w.Org.ID, group, x.organizationRole(w.Org.ID, "org:group", "")))
