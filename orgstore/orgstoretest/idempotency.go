@@ -21,6 +21,7 @@ var idempotencyTests = map[string]func(t *engineTest, clock *clock){
 	"TXN-1: an error is not remembered":                   repeatedError,
 	"TXN-1: another operation or other arguments":         keyOfAnother,
 	"TXN-1: a key is the actor's own":                     keyOfActors,
+	"TXN-1: a key answers nobody who acts for the actor":  keyOfDelegates,
 	"TXN-1: a key belongs to the whole Transact":          keyOfTransact,
 	"TXN-1: bad keys":                                     keysRefused,
 	"TXN-1: listeners hear it again":                      keyTellsAgain,
@@ -194,6 +195,22 @@ func keyOfActors(t *engineTest, _ *clock) {
 	}
 	_, err := t.Organizations.Suspend(orgstore.WithActor(t.key("k"), "a\n"), o.ID)
 	t.invalid(err, "actor", "")
+}
+
+// keyOfDelegates uses one key for the same user, acting themselves, by somebody else, and as the server's actor.
+func keyOfDelegates(t *engineTest, _ *clock) {
+	nothing := func(context.Context, *sql.Tx, *orgstore.Engine) error { return nil }
+	t.user("u")
+	alone := t.As(orgstore.Actor{User: "u"})
+	t.unchanged(alone.Transact(t.key("k"), nothing))
+	if result, err := alone.Transact(t.key("k"), nothing); err != nil || !result.Replayed {
+		t.Errorf("repeated: %+v, %v", result, err)
+	}
+	_, err := t.As(orgstore.Actor{User: "u", Impersonator: "support"}).Transact(t.key("k"), nothing)
+	t.conflict(err, "mutation", "idempotency_key")
+	_, err = t.Transact(orgstore.WithActor(t.key("k"), "u"), nothing)
+	t.conflict(err, "mutation", "idempotency_key")
+	t.unchanged(t.As(orgstore.Actor{User: "v"}).Transact(t.key("k"), nothing))
 }
 
 func keyOfTransact(t *engineTest, _ *clock) {

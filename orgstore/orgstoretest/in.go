@@ -237,6 +237,11 @@ func inMisuse(t *engineTest, f Foreign) {
 	t.is(err, context.Canceled)
 	t.ok(tx.Rollback())
 	tx = f.begin(t)
+	in = t.As(orgstore.Actor{User: "nobody"}).In(tx)
+	_, err = in.Organizations.Suspend(t.Context(), o.ID)
+	t.is(err, orgstore.ErrDenied) // the rights stay bounded
+	t.ok(tx.Rollback())
+	tx = f.begin(t)
 	in = t.In(tx)
 	t.changed(in.Organizations.Suspend(t.Context(), o.ID))
 	t.ok(t.Close())
