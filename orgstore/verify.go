@@ -119,6 +119,18 @@ var invariants = []check{
 	{"groups: roles are the tenant's or their organization's", `
 		SELECT gr.org_id || ' ' || gr.group_id || ' ' || gr.role_id FROM orgauthz_group_roles gr
 		JOIN orgauthz_roles r ON r.id = gr.role_id WHERE r.org_id <> '' AND r.org_id <> gr.org_id`},
+	{"members: names are those of users", `
+		SELECT m.org_id || ' ' || m.user_id FROM orgauthz_members m JOIN orgauthz_users u ON u.id = m.user_id WHERE m.name <> u.name`},
+	{"clients: each has its principal", `
+		SELECT c.id FROM orgauthz_clients c WHERE c.deleted_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM orgauthz_users u WHERE u.id = c.id || '@clients' AND u.kind = 'client' AND u.name = c.name)`},
+	{"clients: each principal has its client", `
+		SELECT u.id FROM orgauthz_users u WHERE u.kind = 'client'
+		AND NOT EXISTS (SELECT 1 FROM orgauthz_clients c WHERE u.id = c.id || '@clients' AND c.deleted_at IS NULL)`},
+	{"client grants: client and API exist", `
+		SELECT g.id FROM orgauthz_client_grants g
+		WHERE NOT EXISTS (SELECT 1 FROM orgauthz_clients c WHERE c.id = g.client_id AND c.deleted_at IS NULL)
+		OR NOT EXISTS (SELECT 1 FROM orgauthz_apis a WHERE a.identifier = g.audience)`},
 	{"idempotency keys: each has a result", `
 		SELECT actor || ' ' || key FROM orgauthz_idempotency WHERE result = ''`},
 	{"events: no revision of a scope is missing between others", `

@@ -2,6 +2,7 @@ package orgstoretest
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ func usersLife(t *engineTest) {
 	t.changed(result, err)
 	got, err := t.Users.Get(ctx, u.ID)
 	t.ok(err)
-	if *got != *u || got.Email != "emilio@example.com" || got.Name != "Emilio" || got.Blocked {
+	if !reflect.DeepEqual(got, u) || got.Email != "emilio@example.com" || got.Name != "Emilio" || got.Blocked {
 		t.Errorf("got %+v, want %+v", got, u)
 	}
 	_, _, err = t.Users.Create(ctx, orgstore.User{ID: u.ID})

@@ -85,7 +85,7 @@ func repeatedCreate(t *engineTest, _ *clock) {
 	t.changed(first, err)
 	sameUser, second, err := t.Users.Create(t.key("u"), orgstore.User{ID: "u", Email: "u@example.com"})
 	t.replayed(first, second, err)
-	if *u != *sameUser {
+	if !reflect.DeepEqual(u, sameUser) {
 		t.Errorf("made %+v, then %+v", u, sameUser)
 	}
 	// The twin without a key is refused, because it does it again.

@@ -71,11 +71,14 @@ var corruptions = []corruption{
 	{`INSERT INTO orgauthz_connections (id, name, strategy, display_name, domains, signup, domain_connection, isolated, created_at, updated_at)
 		VALUES ('con', 'con', 'auth0', '', '', 0, 0, 0, 0, 0)`, []string{"connections: each has a revision as connection"}},
 	{`INSERT INTO orgauthz_clients (id, name, settings, secret, created_at, updated_at) VALUES ('c', 'c', '{}', '', 0, 0)`,
-		[]string{"clients: each has a revision as client"}},
+		[]string{"clients: each has its principal", "clients: each has a revision as client"}},
+	{`UPDATE orgauthz_users SET kind = 'client' WHERE id = 'auth0|jonno'`, []string{"clients: each principal has its client"}},
+	{`UPDATE orgauthz_users SET name = 'x' WHERE id = 'auth0|emilio'`, []string{"members: names are those of users"}},
 	{`INSERT INTO orgauthz_apis (identifier, name, settings, created_at, updated_at) VALUES ('a', 'a', '{}', 0, 0)`,
 		[]string{"apis: each has a revision as api"}},
 	{`INSERT INTO orgauthz_client_grants (id, client_id, audience, scopes, organization_usage, allow_any_organization, created_at, updated_at)
-		VALUES ('cgr', 'c', 'a', '', 'deny', 0, 0, 0)`, []string{"client_grants: each has a revision as client_grant"}},
+		VALUES ('cgr', 'c', 'a', '', 'deny', 0, 0, 0)`, []string{
+		"client grants: client and API exist", "client_grants: each has a revision as client_grant"}},
 	{`INSERT INTO orgauthz_api_keys (id, org_id, name, principal, prefix, created_at, updated_at)
 		SELECT 'key_0000000000000000', id, 'n', 'u', 'oak_', 1, 1 FROM orgauthz_organizations WHERE name = 'adventurez'`,
 		[]string{"api_keys: each has a revision as api_key"}},
