@@ -74,6 +74,10 @@ func (s *Service) Complete(ctx context.Context, req Request, auth Authentication
 		return nil, err
 	}
 	r, err := s.complete(ctx, req, auth)
+	if err == nil && r.Access != nil {
+		// The order of a picker is a comfort: nobody is kept from logging in by it.
+		_ = s.engine.Members.Use(ctx, r.Access.Org.ID, auth.User)
+	}
 	if err == nil && joined != nil {
 		r.Joined, r.Revision = cmp.Or(r.Joined, joined.Joined), append(r.Revision, joined.Revision...)
 	}

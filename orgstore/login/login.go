@@ -12,6 +12,11 @@ type Config struct {
 	MergeConnections bool
 	// AlwaysPick shows the picker also to users of one organization whose application requires one.
 	AlwaysPick bool
+	// OrganizationNames accepts names of organizations where ids are expected (rule LOG-2).
+	OrganizationNames bool
+	// DefaultDatabase is the id of the database connection that asks for a password when no other one is known, also where an
+	// application has it not enabled (rule LOG-4); empty for none.
+	DefaultDatabase string
 	// Join, if set, is asked before a login makes somebody a member by itself (rule JIT-2). It approves by returning what the
 	// membership is to have, of which JoinedBy does not count, and refuses by returning an *Error. It runs outside of any
 	// transaction and may run again for the same login.
