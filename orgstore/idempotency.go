@@ -29,9 +29,9 @@ type idempotencyKey struct{}
 // tickets, which are shown once. OnCommit tells the changes again, because the first process may not have come to tell them.
 //
 // A key belongs to one mutation: take a new context for the next. Given to Transact it belongs to that as a whole, whatever its
-// function is, which then does not run again; operations inside of it, and those of the Engine of In,
-// take no key. Operations whose first answer must not come again look at none: those that run in many
-// transactions (Clean, Prune, Erase), record a use, or issue and exchange tokens.
+// function is, which then does not run again; operations inside of it, and those of the Engine of In, take no key. Operations
+// whose first answer must not come again look at none: those that run in many transactions (Clean, Prune, Erase), record a use, or
+// issue and exchange tokens.
 func WithIdempotencyKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, idempotencyKey{}, key)
 }

@@ -113,8 +113,9 @@ func (e *Engine) run(ctx context.Context, c call, v value, op func(tx *transacti
 // transaction to end). Reads of e see what fn has done so far. e.Transact nests: an error of the inner function undoes what
 // the inner one did, no more. e and tx are for one goroutine, end with fn, and fn neither commits nor rolls back itself.
 //
-// fn may use savepoints of its own: what it rolls back to one has never been. It runs again from its beginning when the database reports a conflict with another transaction, so that its only effects
-// should be those of the transaction. While it runs no one else may be able to write: keep it short.
+// fn may use savepoints of its own: what it rolls back to one has never been. It runs again from its beginning when the database
+// reports a conflict with another transaction, so that its only effects should be those of the transaction. While it runs no one
+// else may be able to write: keep it short.
 //
 // What fn reads with tx stays as it is until the commit, unless fn changes it: transactions are serial on SQLite, and have the
 // isolation level REPEATABLE READ on PostgreSQL. After an error of a statement of its own fn should return, because PostgreSQL
