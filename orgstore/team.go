@@ -32,7 +32,7 @@ type TeamUpdate struct {
 type Teams struct{ e *Engine }
 
 const liveTeams = `SELECT t.id, t.org_id, t.parent_id, t.name, t.description, t.created_at, t.updated_at FROM orgauthz_teams t
-	JOIN orgauthz_organizations o ON o.id = t.org_id AND o.deleted_at IS NULL WHERE t.org_id = $1 AND t.deleted_at IS NULL`
+	JOIN orgauthz_organizations o ON o.id = t.org_id AND ` + live + ` WHERE t.org_id = $2 AND t.deleted_at IS NULL`
 
 func scanTeam(row scanner) (*Team, error) {
 	var t Team
@@ -46,7 +46,7 @@ func team(ctx context.Context, q queryer, org, id string) (*Team, error) {
 	if !validID("org_", org) || !validID("team_", id) {
 		return nil, &NotFound{"team"}
 	}
-	return one(scanTeam(q.QueryRowContext(ctx, liveTeams+` AND t.id = $2`, org, id)))("team")
+	return one(scanTeam(q.QueryRowContext(ctx, liveTeams+` AND t.id = $3`, q.clock().UnixMicro(), org, id)))("team")
 }
 
 func (t *Team) check() error {
@@ -213,24 +213,17 @@ func (s *Teams) List(ctx context.Context, org string, opts TeamListOptions) (Pag
 		return Page[*Team]{}, &Invalid{"Member", "", "must be the id of a user, or empty"}
 	}
 	l := teamList
-	l.args = []any{org}
+	l.args = []any{s.e.cfg.Clock().UnixMicro(), org}
 	if opts.Query != "" {
-		l.query += ` AND t.name >= $2 AND t.name < $3`
-		l.args = append(l.args, from, to)
+		l = l.and(`t.name >= ? AND t.name < ?`, from, to)
 	}
 	if opts.Parent != "" {
-		l.args = append(l.args, opts.Parent)
-		l.query += ` AND t.parent_id = ` + parameter(l.args)
+		l = l.and(`t.parent_id = ?`, opts.Parent)
 	}
 	if opts.Member != "" {
-		l.args = append(l.args, opts.Member)
-		l.query += ` AND t.id IN (SELECT tm.team_id FROM orgauthz_team_members tm WHERE tm.org_id = $1 AND tm.user_id = ` + parameter(l.args) + `)`
+		l = l.and(`t.id IN (SELECT tm.team_id FROM orgauthz_team_members tm WHERE tm.org_id = $2 AND tm.user_id = ?)`, opts.Member)
 	}
-	page, err := l.read(ctx, s.e, opts.ListOptions)
-	if err == nil && len(page.Items) == 0 {
-		_, err = s.e.Organizations.Get(ctx, org)
-	}
-	return page, err
+	return l.of(ctx, s.e, org, opts.ListOptions)
 }
 
 // Update changes what u names. Moving a team takes all teams below it along.

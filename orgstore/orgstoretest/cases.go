@@ -9,6 +9,7 @@ var allCases = []cases{
 	organizationCases,
 	enabledCases,
 	teamCases,
+	teamAccessCases,
 	followCases,
 	auditCases,
 	connectionCases,
