@@ -420,7 +420,7 @@ func (o *Organization) fits(ctx context.Context, tx *transaction, before *Organi
 		}
 	}
 	if o.OwnerRole != before.OwnerRole && o.OwnerRole != "" {
-		if _, err := roleIn(ctx, tx.sql, o.ID, o.OwnerRole); err != nil {
+		if err := checkRoleIn(ctx, tx.sql, o.ID, o.OwnerRole); err != nil {
 			return err
 		}
 	}

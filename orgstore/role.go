@@ -81,13 +81,13 @@ func role(ctx context.Context, q queryer, id string) (*Role, error) {
 	return one(scanRole(q.QueryRowContext(ctx, liveRoles+` AND r.id = $1`, id)))("role")
 }
 
-// roleIn returns a role that can be held in org: of the tenant, or of org itself (rule ROL-4).
-func roleIn(ctx context.Context, q queryer, org, id string) (*Role, error) {
+// checkRoleIn checks that a role can be held in org: that it is of the tenant, or of org itself (rule ROL-4).
+func checkRoleIn(ctx context.Context, q queryer, org, id string) error {
 	r, err := role(ctx, q, id)
 	if err == nil && r.Organization != "" && r.Organization != org {
-		return nil, &NotFound{"role"}
+		err = &NotFound{"role"}
 	}
-	return r, err
+	return err
 }
 
 // roleByName returns a role of the tenant, or of org if that is given.
@@ -414,7 +414,8 @@ func (s *Roles) Delete(ctx context.Context, id string) (Result, error) {
 			return err
 		}
 		if _, err := tx.sql.ExecContext(ctx, `
-			UPDATE orgauthz_roles SET description = '', permissions = '', api_permissions = '{}', base_id = '', updated_at = $2, deleted_at = $2 WHERE id = $1`,
+			UPDATE orgauthz_roles SET description = '', permissions = '', api_permissions = '{}', base_id = '', updated_at = $2, deleted_at = $2
+			WHERE id = $1`,
 			id, at.UnixMicro()); err != nil {
 			return err
 		}

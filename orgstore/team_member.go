@@ -117,7 +117,7 @@ func changeTeamRoles(ctx context.Context, tx *transaction, org, id, permission s
 // checkHolder checks that what holds roles in org may hold n of them, with those of added.
 func checkHolder(ctx context.Context, tx *transaction, org string, added []string, n int, name string, limit int) error {
 	for _, id := range added {
-		if _, err := roleIn(ctx, tx.sql, org, id); err != nil {
+		if err := checkRoleIn(ctx, tx.sql, org, id); err != nil {
 			return err
 		}
 	}

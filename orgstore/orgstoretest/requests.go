@@ -242,7 +242,8 @@ func requestsApprove(t *engineTest) {
 	t.roles(o.ID, user, "a")
 	events := t.events()
 	last := events[len(events)-2:]
-	if last[0].Type != "organization.member.added" || last[1].Type != "organization.membership_request.approved" || last[0].ChangeID != last[1].ChangeID {
+	if last[0].Type != "organization.member.added" || last[1].Type != "organization.membership_request.approved" ||
+		last[0].ChangeID != last[1].ChangeID {
 		t.Errorf("events %+v, %+v", last[0], last[1])
 	}
 	var shown orgstore.Request

@@ -177,13 +177,15 @@ func teamsLists(t *engineTest) {
 	t.changed(t.Teams.AddMember(ctx, o.ID, gone, user))
 	t.changed(t.Teams.Delete(ctx, o.ID, gone))
 	byName := orgstore.ListOptions{Sort: orgstore.SortName, Total: true, Limit: 2}
+	byCreated := orgstore.ListOptions{Sort: orgstore.SortCreated, Total: true, Limit: 3}
+	downwards := orgstore.ListOptions{Sort: orgstore.SortName, Descending: true, Total: true, Limit: 1}
 	for name, test := range map[string]struct {
 		opts orgstore.TeamListOptions
 		want []string
 	}{
 		"all":        {orgstore.TeamListOptions{ListOptions: byName}, []string{c, a, d, b}},
-		"created":    {orgstore.TeamListOptions{ListOptions: orgstore.ListOptions{Sort: orgstore.SortCreated, Total: true, Limit: 3}}, []string{a, b, c, d}},
-		"descending": {orgstore.TeamListOptions{ListOptions: orgstore.ListOptions{Sort: orgstore.SortName, Descending: true, Total: true, Limit: 1}}, []string{b, d, a, c}},
+		"created":    {orgstore.TeamListOptions{ListOptions: byCreated}, []string{a, b, c, d}},
+		"descending": {orgstore.TeamListOptions{ListOptions: downwards}, []string{b, d, a, c}},
 		"by name":    {orgstore.TeamListOptions{ListOptions: byName, Query: "be"}, []string{d, b}},
 		"below":      {orgstore.TeamListOptions{ListOptions: byName, Parent: a}, []string{c, b}},
 		"member":     {orgstore.TeamListOptions{ListOptions: byName, Member: user}, []string{c, d}},
