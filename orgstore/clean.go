@@ -32,10 +32,13 @@ var leftovers = []struct {
 	{`SELECT c.id FROM orgauthz_connections c WHERE c.deleted_at IS NOT NULL
 		AND (EXISTS (SELECT 1 FROM orgauthz_identities h WHERE h.connection_id = c.id)
 			OR EXISTS (SELECT 1 FROM orgauthz_enabled_connections h WHERE h.connection_id = c.id)) LIMIT 1`, cleanConnection},
+	{`SELECT c.id FROM orgauthz_clients c WHERE c.deleted_at IS NOT NULL
+		AND (EXISTS (SELECT 1 FROM orgauthz_organization_clients h WHERE h.client_id = c.id)
+			OR EXISTS (SELECT 1 FROM orgauthz_templates h WHERE h.client_id = c.id AND h.client_id <> '')) LIMIT 1`, cleanClient},
 }
 
 // Clean makes deletions of those that were scheduled (Organizations.ScheduleDeletion) and are due. Then it deletes what deleted
-// organizations, roles, teams and connections have left behind, memberships and roles of members that have ended, and idempotency
+// organizations, roles, teams, connections and applications have left behind, memberships and roles of members that have ended, and idempotency
 // keys and sessions whose time is over, in batches with a transaction each, and returns how many rows these were. Nothing of that
 // was to be seen any more, so that it raises no revision and tells no event, except for memberships and roles that have ended: that
 // is told here for the first time (rule LIFE-4). Call Clean now and then; it may be stopped at any time.
@@ -94,6 +97,8 @@ var owned = []struct{ table, key string }{
 	{"orgauthz_organization_grants", "grant_id"},
 	{"orgauthz_domains", "id"},
 	{"orgauthz_enabled_connections", "connection_id"},
+	{"orgauthz_organization_clients", "client_id"},
+	{"orgauthz_templates", "kind"},
 	{"orgauthz_api_keys", "id"},
 	{"orgauthz_requests", "id"},
 	{"orgauthz_group_roles", "group_id, role_id"},

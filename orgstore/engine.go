@@ -30,16 +30,17 @@ type Engine struct {
 	ClientGrants *ClientGrants
 
 	// What organizations have.
-	EnabledConnections *EnabledConnections
-	DiscoveryDomains   *DiscoveryDomains
-	Templates          *Templates
-	Invitations        *Invitations
-	Requests           *Requests
-	Teams              *Teams
-	Groups             *Groups
-	Contracts          *Contracts
-	APIKeys            *APIKeys
-	Sessions           *Sessions
+	EnabledConnections  *EnabledConnections
+	DiscoveryDomains    *DiscoveryDomains
+	OrganizationClients *OrganizationClients
+	Templates           *Templates
+	Invitations         *Invitations
+	Requests            *Requests
+	Teams               *Teams
+	Groups              *Groups
+	Contracts           *Contracts
+	APIKeys             *APIKeys
+	Sessions            *Sessions
 
 	*core
 	tx *transaction // nil, except in the Engine that Transact hands to its function
@@ -119,6 +120,7 @@ func (c *core) engine(tx *transaction) *Engine {
 	e.ClientGrants = &ClientGrants{e}
 	e.EnabledConnections = &EnabledConnections{e}
 	e.DiscoveryDomains = &DiscoveryDomains{e}
+	e.OrganizationClients = &OrganizationClients{e}
 	e.Templates = &Templates{e}
 	e.Invitations = &Invitations{e}
 	e.Requests = &Requests{e}

@@ -165,6 +165,10 @@ type inScope struct {
 var scoped = []inScope{
 	{"organizations", ScopeOrganization, `''`, "id", ""},
 	{"organizations", ScopeName, `''`, "name", "deleted_at IS NULL"},
+	{"domains", ScopeDomain, "org_id", "id", ""},
+	{"enabled_connections", ScopeOrganizationConnection, "org_id", "connection_id", ""},
+	{"organization_clients", ScopeOrganizationClient, "org_id", "client_id", ""},
+	{"templates", ScopeTemplate, `''`, `CASE WHEN org_id <> '' THEN org_id WHEN client_id <> '' THEN 'client:' || client_id ELSE '' END || '/' || kind`, ""},
 	{"users", ScopeUser, `''`, "id", ""},
 	{"roles", ScopeRole, `''`, "id", ""},
 	{"members", ScopeMembership, "org_id", "user_id", ""},

@@ -82,6 +82,20 @@ var corruptions = []corruption{
 	{`INSERT INTO orgauthz_api_keys (id, org_id, name, principal, prefix, created_at, updated_at)
 		SELECT 'key_0000000000000000', id, 'n', 'u', 'oak_', 1, 1 FROM orgauthz_organizations WHERE name = 'adventurez'`,
 		[]string{"api_keys: each has a revision as api_key"}},
+	{`INSERT INTO orgauthz_domains (id, org_id, domain, subdomains, status, discovery, verification_text, checked_at, created_at, updated_at)
+		SELECT 'ord_0000000000000000', id, 'a.example', 0, 'pending', 0, '', 0, 1, 1 FROM orgauthz_organizations WHERE name = 'adventurez'`,
+		[]string{"domains: each has a revision as domain"}},
+	{`INSERT INTO orgauthz_enabled_connections (org_id, connection_id, assign_membership, show_as_button, signup, name, access_level,
+			is_enabled, created_at, updated_at)
+		SELECT id, 'con_0000000000000000', 0, 1, 0, '', 'none', 1, 1, 1 FROM orgauthz_organizations WHERE name = 'adventurez'`, []string{
+		"enabled_connections: each has a revision as organization_connection",
+		"orgauthz_enabled_connections: connection_id refers to orgauthz_connections"}},
+	{`INSERT INTO orgauthz_organization_clients (org_id, client_id, use_for_member_access, created_at, updated_at)
+		SELECT id, 'c', 1, 1, 1 FROM orgauthz_organizations WHERE name = 'adventurez'`, []string{
+		"organization_clients: each has a revision as organization_client",
+		"orgauthz_organization_clients: client_id refers to orgauthz_clients"}},
+	{`INSERT INTO orgauthz_templates (org_id, client_id, kind, html, subject, body, created_at, updated_at)
+		VALUES ('', '', 'login', '', '', '', 1, 1)`, []string{"templates: each has a revision as template"}},
 	{`DELETE FROM orgauthz_users WHERE id = 'auth0|emilio'`, []string{"orgauthz_members: user_id refers to orgauthz_users"}},
 	{`DELETE FROM orgauthz_roles WHERE name = 'admin'`, []string{"orgauthz_member_roles: role_id refers to orgauthz_roles"}},
 	{`DELETE FROM orgauthz_members WHERE user_id = 'auth0|emilio'`, []string{

@@ -61,3 +61,29 @@ CREATE TABLE orgauthz_enabled_connections (
     PRIMARY KEY (org_id, connection_id)
 );
 CREATE INDEX orgauthz_enabled_connections_connection ON orgauthz_enabled_connections (connection_id, org_id);
+
+-- Which applications have access to organizations.
+CREATE TABLE orgauthz_organization_clients (
+    org_id                TEXT     NOT NULL REFERENCES orgauthz_organizations (id),
+    client_id             TEXT     NOT NULL REFERENCES orgauthz_clients (id),
+    use_for_member_access SMALLINT NOT NULL,
+    created_at            BIGINT   NOT NULL,
+    updated_at            BIGINT   NOT NULL,
+    PRIMARY KEY (org_id, client_id)
+);
+CREATE INDEX orgauthz_organization_clients_client ON orgauthz_organization_clients (client_id, org_id);
+
+-- Page and e-mail templates of organizations, applications and, with neither, of the tenant. body is the text of an e-mail.
+CREATE TABLE orgauthz_templates (
+    org_id     TEXT   NOT NULL,
+    client_id  TEXT   NOT NULL,
+    kind       TEXT   NOT NULL,
+    html       TEXT   NOT NULL,
+    subject    TEXT   NOT NULL,
+    body       TEXT   NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (org_id, client_id, kind)
+);
+CREATE INDEX orgauthz_templates_client ON orgauthz_templates (client_id, kind) WHERE client_id <> '';
+CREATE INDEX orgauthz_clients_deleted ON orgauthz_clients (id) WHERE deleted_at IS NOT NULL;
