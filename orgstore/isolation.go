@@ -15,9 +15,10 @@ func isolated(ctx context.Context, tx *transaction, users ...string) (map[string
 	users = slices.DeleteFunc(slices.Clone(users), func(id string) bool { return !validUserID(id) })
 	for some := range slices.Chunk(users, batch) {
 		found, err := ids(ctx, tx.sql, `
-			SELECT DISTINCT i.user_id FROM orgauthz_identities i
-			JOIN orgauthz_connections c ON c.id = i.connection_id AND c.isolated = 1 AND c.deleted_at IS NULL
-			WHERE i.user_id IN (`+parameters(1, len(some))+`)`, anys(some)...)
+			SELECT u.id FROM orgauthz_users u WHERE u.kind = 'user' AND u.id IN (`+parameters(1, len(some))+`)
+			AND (EXISTS (SELECT 1 FROM orgauthz_tenant WHERE isolated = 1) OR EXISTS (SELECT 1 FROM orgauthz_identities i
+				JOIN orgauthz_connections c ON c.id = i.connection_id AND c.isolated = 1 AND c.deleted_at IS NULL
+				WHERE i.user_id = u.id))`, anys(some)...)
 		if err != nil {
 			return nil, err
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/orgauthz/orgauthz/orgstore/internal/urls"
 )
 
-// Branding is how an organization looks at a login.
+// Branding is how a login looks, of an organization or of the tenant.
 type Branding struct {
 	LogoURL string         `json:"logo_url,omitempty"` // an https URL; empty for none
 	Colors  BrandingColors `json:"colors,omitzero"`
@@ -79,23 +79,29 @@ func (d document) Value() (driver.Value, error) {
 	return string(data), err
 }
 
+// check checks b for whoever has the rule.
+func (b Branding) check(rule string) error {
+	var problems []error
+	if b.LogoURL != "" {
+		if err := urls.CheckDefault(b.LogoURL); err != nil {
+			problems = append(problems, &Invalid{"logo_url", rule, err.Error()})
+		}
+	}
+	if c := b.Colors; c != (BrandingColors{}) && (!validColor(c.Primary) || !validColor(c.PageBackground)) {
+		problems = append(problems, &Invalid{"colors", rule, "must both be given, or none, as # and 3, 4, 6 or 8 hexadecimal digits"})
+	}
+	return errors.Join(problems...)
+}
+
 // check checks all that organizations say by themselves, and fills in what is empty.
 func (o *Organization) check(metadata int) error {
 	o.ThirdPartyClientAccess = cmp.Or(o.ThirdPartyClientAccess, ClientAccessBlock)
 	o.AutoJoin = cmp.Or(o.AutoJoin, AutoJoinOff)
 	problems := []error{
 		checkName(o.Name), checkText("display_name", "ORG-3", o.DisplayName, maxDisplayName), checkMetadata(o.Metadata, metadata),
-		checkExternalID(o.ExternalID),
+		checkExternalID(o.ExternalID), o.Branding.check("ORG-3"),
 	}
 	invalid := func(field, rule, text string) { problems = append(problems, &Invalid{field, rule, text}) }
-	if o.Branding.LogoURL != "" {
-		if err := urls.CheckDefault(o.Branding.LogoURL); err != nil {
-			invalid("logo_url", "ORG-3", err.Error())
-		}
-	}
-	if c := o.Branding.Colors; c != (BrandingColors{}) && (!validColor(c.Primary) || !validColor(c.PageBackground)) {
-		invalid("colors", "ORG-3", "must both be given, or none, as # and 3, 4, 6 or 8 hexadecimal digits")
-	}
 	if q := o.TokenQuota.ClientCredentials; min(q.PerDay, q.PerHour) < 0 || max(q.PerDay, q.PerHour) > maxQuota {
 		invalid("token_quota", "M2M-4", "must be 1 to 2,147,483,647 per day and per hour, or 0 for no bound")
 	}

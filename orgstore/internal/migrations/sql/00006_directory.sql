@@ -90,9 +90,10 @@ CREATE TABLE orgauthz_identities (
 CREATE INDEX orgauthz_identities_user ON orgauthz_identities (user_id, number);
 CREATE UNIQUE INDEX orgauthz_identities_email ON orgauthz_identities (connection_id, email_key) WHERE email_key <> '';
 
--- One row.
+-- One row. isolated says that all users are.
 CREATE TABLE orgauthz_tenant (
     id       SMALLINT NOT NULL PRIMARY KEY CHECK (id = 1),
-    settings TEXT     NOT NULL
+    settings TEXT     NOT NULL,
+    isolated SMALLINT NOT NULL
 );
-INSERT INTO orgauthz_tenant (id, settings) VALUES (1, '{}');
+INSERT INTO orgauthz_tenant (id, settings, isolated) VALUES (1, '{}', 0);
