@@ -34,7 +34,7 @@ const (
 		CASE WHEN o.tokens_valid_after >= COALESCE(u.tokens_valid_after, 0) AND o.tokens_valid_after >= COALESCE(m.tokens_valid_after, 0)
 			THEN o.tokens_valid_after WHEN u.tokens_valid_after >= COALESCE(m.tokens_valid_after, 0)
 			THEN u.tokens_valid_after ELSE COALESCE(m.tokens_valid_after, 0) END AS u,
-		CASE WHEN o.parent_id <> '' OR o.delete_at IS NOT NULL OR u.kind <> 'user' THEN 1
+		CASE WHEN o.id IS NULL THEN 0 WHEN o.parent_id <> '' OR o.delete_at IS NOT NULL OR u.kind <> 'user' THEN 1
 			WHEN m.user_id IS NULL THEN CASE WHEN u.id IS NOT NULL
 				AND EXISTS (SELECT 1 FROM orgauthz_contracts c WHERE c.host_id = o.id AND c.ended_at IS NULL) THEN 1 ELSE 0 END
 			WHEN m.status <> 'active' OR m.expires_at IS NOT NULL OR mr.expires_at IS NOT NULL THEN 1

@@ -9,7 +9,8 @@ import (
 )
 
 // The second statements of Resolve read all that an answer can depend on, as rows of one shape: a tag, a root, texts, numbers
-// and a revision. It is one statement and one snapshot. Every table is read by its keys, whatever its size:
+// and a revision. It is one statement and one snapshot. Every table is read by its keys, whatever its size: in SQLite CROSS JOIN
+// keeps the order of the tables, from the question to what it leads to.
 //
 //   - deal: the contracts of the organization, unless the principal is a member of it for good
 //   - chain: the organization (depth 0) and those above it, and the same for each organization that a contract admits from and
@@ -29,41 +30,41 @@ const (
 
 	pictureTables = `
 	deal AS (
-		SELECT c.id, c.guest_id AS guest FROM q JOIN orgauthz_contracts c ON c.host_id = q.org AND c.ended_at IS NULL
-		WHERE q.principal IS NOT NULL AND NOT EXISTS (SELECT 1 FROM orgauthz_members m
-			WHERE m.org_id = q.org AND m.user_id = q.principal AND m.expires_at IS NULL)
+		SELECT c.id, c.guest_id AS guest FROM q CROSS JOIN orgauthz_contracts c
+		WHERE c.host_id = q.org AND c.ended_at IS NULL AND q.principal IS NOT NULL AND NOT EXISTS (
+			SELECT 1 FROM orgauthz_members m WHERE m.org_id = q.org AND m.user_id = q.principal AND m.expires_at IS NULL)
 	),
 	chain (root, depth, id, parent) AS (
-		SELECT o.id, 0, o.id, o.parent_id FROM q JOIN orgauthz_organizations o ON o.id = q.org AND o.deleted_at IS NULL
+		SELECT o.id, 0, o.id, o.parent_id FROM q CROSS JOIN orgauthz_organizations o WHERE o.id = q.org AND o.deleted_at IS NULL
 		UNION ALL
-		SELECT o.id, 0, o.id, o.parent_id FROM q JOIN (SELECT DISTINCT guest FROM deal) d ON 1 = 1
-		JOIN orgauthz_members m ON m.org_id = d.guest AND m.user_id = q.principal
-		JOIN orgauthz_organizations o ON o.id = d.guest AND o.deleted_at IS NULL
+		SELECT o.id, 0, o.id, o.parent_id FROM q CROSS JOIN (SELECT DISTINCT guest FROM deal) d
+		CROSS JOIN orgauthz_members m CROSS JOIN orgauthz_organizations o
+		WHERE m.org_id = d.guest AND m.user_id = q.principal AND o.id = d.guest AND o.deleted_at IS NULL
 		UNION ALL
-		SELECT c.root, c.depth + 1, o.id, o.parent_id
-		FROM chain c JOIN orgauthz_organizations o ON o.id = c.parent AND o.deleted_at IS NULL WHERE c.depth < 7
+		SELECT c.root, c.depth + 1, o.id, o.parent_id FROM chain c CROSS JOIN orgauthz_organizations o
+		WHERE o.id = c.parent AND o.deleted_at IS NULL AND c.depth < 7
 	),
 	team (root, depth, id, parent) AS (
-		SELECT c.root, 0, t.id, t.parent_id FROM q JOIN chain c ON c.depth = 0
-		JOIN orgauthz_team_members tm ON tm.org_id = c.root AND tm.user_id = q.principal
-		JOIN orgauthz_teams t ON t.id = tm.team_id AND t.deleted_at IS NULL
+		SELECT c.root, 0, t.id, t.parent_id FROM q CROSS JOIN chain c CROSS JOIN orgauthz_team_members tm CROSS JOIN orgauthz_teams t
+		WHERE c.depth = 0 AND tm.org_id = c.root AND tm.user_id = q.principal AND t.id = tm.team_id AND t.deleted_at IS NULL
 		UNION
-		SELECT c.root, c.depth + 1, t.id, t.parent_id
-		FROM team c JOIN orgauthz_teams t ON t.id = c.parent AND t.deleted_at IS NULL WHERE c.depth < 4
+		SELECT c.root, c.depth + 1, t.id, t.parent_id FROM team c CROSS JOIN orgauthz_teams t
+		WHERE t.id = c.parent AND t.deleted_at IS NULL AND c.depth < 4
 	),
 	held (root, way, source, role, expires) AS (
-		SELECT c.root, CASE WHEN c.depth = 0 THEN 1 ELSE 2 END, c.id, mr.role_id, COALESCE(mr.expires_at, 0) FROM q JOIN chain c ON 1 = 1
-		JOIN orgauthz_member_roles mr ON mr.org_id = c.id AND mr.user_id = q.principal
-		WHERE c.depth = 0 OR c.root = q.org AND mr.descendants = 1
+		SELECT c.root, CASE WHEN c.depth = 0 THEN 1 ELSE 2 END, c.id, mr.role_id, COALESCE(mr.expires_at, 0)
+		FROM q CROSS JOIN chain c CROSS JOIN orgauthz_member_roles mr
+		WHERE mr.org_id = c.id AND mr.user_id = q.principal AND (c.depth = 0 OR c.root = q.org AND mr.descendants = 1)
 		UNION ALL
-		SELECT t.root, 3, t.id, tr.role_id, 0 FROM (SELECT DISTINCT root, id FROM team) t JOIN orgauthz_team_roles tr ON tr.team_id = t.id
+		SELECT t.root, 3, t.id, tr.role_id, 0 FROM (SELECT DISTINCT root, id FROM team) t CROSS JOIN orgauthz_team_roles tr
+		WHERE tr.team_id = t.id
 		UNION ALL
-		SELECT c.root, 4, g.id, gr.role_id, 0 FROM q JOIN chain c ON c.depth = 0
-		JOIN orgauthz_group_members gm ON gm.user_id = q.principal
-		JOIN orgauthz_groups g ON g.id = gm.group_id AND g.deleted_at IS NULL
-		JOIN orgauthz_group_roles gr ON gr.org_id = c.root AND gr.group_id = g.id
+		SELECT c.root, 4, g.id, gr.role_id, 0
+		FROM q CROSS JOIN chain c CROSS JOIN orgauthz_group_members gm CROSS JOIN orgauthz_groups g CROSS JOIN orgauthz_group_roles gr
+		WHERE c.depth = 0 AND gm.user_id = q.principal AND g.id = gm.group_id AND g.deleted_at IS NULL
+			AND gr.org_id = c.root AND gr.group_id = g.id
 		UNION ALL
-		SELECT d.guest, 5, d.id, cr.role_id, 0 FROM deal d JOIN orgauthz_contract_roles cr ON cr.contract_id = d.id
+		SELECT d.guest, 5, d.id, cr.role_id, 0 FROM deal d CROSS JOIN orgauthz_contract_roles cr WHERE cr.contract_id = d.id
 	)
 	SELECT 1 AS a, COALESCE(q.org, '') AS b, '' AS c, '' AS d, '' AS e, '' AS f, '' AS g, '' AS h, '' AS i,
 		{now} AS j, COALESCE(sn.revision, 0) AS k, COALESCE(sc.revision, 0) AS l, COALESCE(so.revision, 0) AS m
@@ -74,8 +75,9 @@ const (
 	WHERE {newest}
 	UNION ALL
 	SELECT 2, c.root, o.id, o.name, o.status, o.metadata, o.security, '', '', c.depth, COALESCE(o.delete_at, 0), o.tokens_valid_after, COALESCE(s.revision, 0)
-	FROM chain c JOIN orgauthz_organizations o ON o.id = c.id
+	FROM chain c CROSS JOIN orgauthz_organizations o
 	LEFT JOIN orgauthz_scopes s ON s.kind = 1 AND s.org = '' AND s.id = o.id
+	WHERE o.id = c.id
 	UNION ALL
 	SELECT 3, '', COALESCE(u.kind, ''), '', '', '', '', '', '', COALESCE(u.blocked, 0), 0, COALESCE(u.tokens_valid_after, 0), COALESCE(s.revision, 0)
 	FROM q LEFT JOIN orgauthz_users u ON u.id = q.principal
@@ -83,13 +85,14 @@ const (
 	UNION ALL
 	SELECT 4, c.id, COALESCE(m.kind, ''), COALESCE(m.metadata, ''), COALESCE(m.status, ''), '', '', '', '',
 		CASE WHEN m.user_id IS NULL THEN 0 ELSE 1 END, COALESCE(m.expires_at, 0), COALESCE(m.tokens_valid_after, 0), COALESCE(s.revision, 0)
-	FROM q JOIN (SELECT c.id FROM q JOIN chain c ON c.depth = 0 OR c.root = q.org UNION SELECT guest FROM deal) c ON 1 = 1
+	FROM q CROSS JOIN (SELECT c.id FROM q CROSS JOIN chain c WHERE c.depth = 0 OR c.root = q.org UNION SELECT guest FROM deal) c
 	LEFT JOIN orgauthz_members m ON m.org_id = c.id AND m.user_id = q.principal
 	LEFT JOIN orgauthz_scopes s ON s.kind = 2 AND s.org = c.id AND s.id = q.principal
 	UNION ALL
 	SELECT 5, h.root, r.id, h.source, r.name, r.permissions, r.api_permissions, '', '', h.way, h.expires, 0, COALESCE(s.revision, 0)
-	FROM held h JOIN orgauthz_roles r ON r.id = h.role AND r.deleted_at IS NULL
+	FROM held h CROSS JOIN orgauthz_roles r
 	LEFT JOIN orgauthz_scopes s ON s.kind = 4 AND s.org = '' AND s.id = r.id
+	WHERE r.id = h.role AND r.deleted_at IS NULL
 	UNION ALL
 	SELECT 6, t.root, t.id, '', '', '', '', '', '', 0, 0, 0, COALESCE(s.revision, 0)
 	FROM (SELECT DISTINCT root, id FROM team) t LEFT JOIN orgauthz_scopes s ON s.kind = 6 AND s.org = '' AND s.id = t.id
@@ -100,12 +103,13 @@ const (
 	UNION ALL
 	SELECT 8, d.guest, d.id, c.kinds, c.team_id, c.role_id, c.metadata_key, c.metadata_value, c.shares,
 		COALESCE(c.from_at, 0), COALESCE(c.until_at, 0), 0, COALESCE(s.revision, 0)
-	FROM deal d JOIN orgauthz_contracts c ON c.id = d.id LEFT JOIN orgauthz_scopes s ON s.kind = 8 AND s.org = '' AND s.id = d.id
+	FROM deal d CROSS JOIN orgauthz_contracts c LEFT JOIN orgauthz_scopes s ON s.kind = 8 AND s.org = '' AND s.id = d.id
+	WHERE c.id = d.id
 	UNION ALL
-	SELECT 9, q.org, g.id, g.audience, g.scopes, '', '', '', '', 0, 0, 0, 0
-	FROM q JOIN orgauthz_client_grants g ON g.client_id = q.client AND g.organization_usage <> 'deny'
-	WHERE g.allow_any_organization = 1
-		OR EXISTS (SELECT 1 FROM orgauthz_organization_grants og WHERE og.org_id = q.org AND og.grant_id = g.id)`
+	SELECT 9, COALESCE(q.org, ''), g.id, g.audience, g.scopes, '', '', '', '', 0, 0, 0, 0
+	FROM q CROSS JOIN orgauthz_client_grants g
+	WHERE g.client_id = q.client AND g.organization_usage <> 'deny' AND (g.allow_any_organization = 1
+		OR EXISTS (SELECT 1 FROM orgauthz_organization_grants og WHERE og.org_id = q.org AND og.grant_id = g.id))`
 )
 
 // pictureStatement fills in what the dialect says.

@@ -369,6 +369,18 @@ func contractLimit(t *accessTest) {
 	t.contract(made[0].Guest, host, nil) // another host's
 	t.changed(t.Contracts.End(ctx, made[0].ID))
 	t.ok(third(t.Contracts.Create(ctx, more)))
+	many := t.org("many").ID
+	errs := together(racers, func(i int) error {
+		return third(t.Contracts.Create(ctx, orgstore.Contract{Host: many, Guest: made[i%5].Guest}))
+	})
+	if n := succeeded(errs); n != 5 {
+		t.Errorf("%d of %d contracts, want 5", n, racers)
+	}
+	for _, err := range errs {
+		if err != nil {
+			t.limit(err, "contracts", 5)
+		}
+	}
 	t.limit(third(t.Contracts.Create(ctx, orgstore.Contract{Host: t.org("o").ID, Guest: host, ContractTerms: orgstore.ContractTerms{Roles: t.many(t.roleNumber)[:20], Shares: make([]orgstore.Share, 51)}})), "shares of a contract", 50)
 }
 

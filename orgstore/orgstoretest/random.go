@@ -33,11 +33,13 @@ func randomMutations(t *resolverTest) {
 		return picked
 	}
 	changed := 0
+	d := newDependants(t)
 	for step := range steps {
 		org, user, role := pick(orgs), pick(users), pick(roles)
 		var result orgstore.Result
 		var err error
-		switch random.IntN(20) {
+		d.users, d.orgs, d.roles = users, orgs, roles
+		switch random.IntN(34) {
 		case 0:
 			var o *orgstore.Organization
 			if o, result, err = e.Organizations.Create(ctx, orgstore.Organization{Name: pick(names)}); err == nil {
@@ -87,6 +89,8 @@ func randomMutations(t *resolverTest) {
 			result, err = e.Members.RemoveRoles(ctx, org, user, some(roles)...)
 		case 19:
 			result, err = e.Members.Update(ctx, org, user, orgstore.MemberUpdate{Metadata: map[string]*string{"step": new(fmt.Sprint(step % 3))}})
+		default:
+			result, err = d.mutate(ctx, e, random)
 		}
 		if err != nil && !errors.Is(err, orgstore.ErrNotFound) && !errors.Is(err, orgstore.ErrConflict) {
 			t.Fatalf("step %d: %v", step, err)
@@ -98,6 +102,7 @@ func randomMutations(t *resolverTest) {
 			for _, u := range users {
 				t.ask(o, u)
 			}
+			t.ask(o, d.machine)
 		}
 	}
 	if changed < steps/10 { // a seed may block or delete everybody for a while

@@ -20,6 +20,7 @@ func TestResolver(t *testing.T, open func(t testing.TB) (*orgstore.Engine, orgst
 		"every mutation at once": everyMutation,
 		"vector":                 vectors,
 		"random mutations":       randomMutations,
+		"dependants":             concurrentDependants,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package orgstoretest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ var treeCases = map[string]func(*accessTest){
 	"TREE-1: refused": treeRefused,
 	"TREE-2: a move changes the organization moved alone": treeMove,
 	"TREE-3: a suspension counts below":                   treeSuspension,
+	"TREE-1: moves race":                                  treeRace,
 	"TREE-4: a role with descendants counts below":        treeDescendants,
 }
 
@@ -57,6 +59,29 @@ func treeDepth(t *accessTest) {
 	if !slices.Equal(names, []string{"a7", "a6", "a5", "a4", "a3", "a2", "a1"}) {
 		t.Errorf("above the last is %q", names)
 	}
+}
+
+// treeRace moves each organization below the next, so that all together would be a circle.
+func treeRace(t *accessTest) {
+	ctx := t.Context()
+	orgs := t.many(func(i int) string { return t.org(fmt.Sprint("o", i)).ID })
+	for range 2 {
+		errs := together(racers, func(i int) error { return second(t.Organizations.SetParent(ctx, orgs[i], orgs[(i+1)%racers])) })
+		for _, err := range errs {
+			if err != nil && !errors.Is(err, orgstore.ErrInvalid) {
+				t.limit(err, "organizations in one line", 8)
+			}
+		}
+		if succeeded(errs) == 0 {
+			t.Error("nothing was moved")
+		}
+		for _, org := range orgs {
+			if above, err := t.Organizations.Ancestors(ctx, org); err != nil || len(above) > 7 {
+				t.Errorf("%d organizations above one, %v", len(above), err)
+			}
+		}
+	}
+	t.consistent()
 }
 
 func treeRefused(t *accessTest) {

@@ -21,10 +21,17 @@ func sample(asOf time.Time) *orgstore.Access {
 		Org: orgstore.AccessOrg{
 			ID: "org_rocky", Name: "rocky-mountain-high", Status: orgstore.OrganizationActive,
 			Metadata: map[string]string{"plan": "gold", "": "empty key"},
+			Security: &orgstore.SecurityPolicy{MFA: true, ACR: []string{"b", "a"}, MaxSession: time.Hour},
+			Shares: []orgstore.AccessShare{{
+				Share:    orgstore.Share{Name: "ratings", Direction: orgstore.ShareBoth, Until: time.Unix(1_800_000_000, 0).UTC()},
+				Contract: "ctr_1", With: "org_adventurez",
+			}, {}},
 		},
 		Member: orgstore.AccessMember{
 			Kind: "freelancer", Roles: []string{"guide", "mänager"}, Permissions: []string{},
-			Metadata: map[string]string{"employment": "freelance\n\x00"},
+			Metadata:       map[string]string{"employment": "freelance\n\x00"},
+			APIPermissions: map[string][]string{"https://api": {"read"}, "": nil},
+			Via:            orgstore.ViaContract, Contracts: []orgstore.AccessContract{{ID: "ctr_1", Guest: "org_adventurez"}},
 		},
 		TokensValidAfter: time.Unix(1_700_000_000, 5).UTC(),
 		Vector: orgstore.Vector{
