@@ -45,6 +45,10 @@ type Config struct {
 	// Policy decides. Nil means permission match: an action is allowed exactly when it is among the member's permissions.
 	Policy Decider
 
+	// API is the identifier of the API that this Guard protects: permissions that count for it alone are then among the member's,
+	// for the policy and for Principal.Has. Empty: only those that count for every API are.
+	API string
+
 	// Realm is the realm of the WWW-Authenticate challenge (RFC 6750 section 3): printable ASCII without `"` and `\`.
 	// Default "api".
 	Realm string
@@ -158,6 +162,7 @@ func New(cfg Config) (*Guard, error) {
 		return nil, errors.Join(errs...)
 	}
 	g.subjects = newSubjectTable(cfg.Subjects)
+	g.subjects.api = cfg.API
 	if cfg.ReportOnly {
 		cfg.Logger.Warn("authorization is in report-only mode: requests are let through that should be refused")
 	}

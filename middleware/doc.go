@@ -43,6 +43,9 @@
 //	invalid_request         400     invalid_request         invalid_request      two of them, a broken one, a lower-case method
 //	invalid_token           401     invalid_token           invalid_token        the token is not valid, whatever the reason;
 //	                                                                             no sub; issued before signing out everywhere
+//	insufficient_user_      401     insufficient_user_      insufficient_user_   the organization's security policy demands another
+//	authentication                  authentication          authentication,      login: with a second factor (acr_values), or more
+//	                                                        acr_values, max_age  recent (max_age); RFC 9470
 //	no_organization_access  403     no_organization_access  -                    see below
 //	insufficient_scope      403     insufficient_scope      insufficient_scope,  denied, no policy gave a reason, and the action
 //	                                                        scope                is not among the member's permissions

@@ -12,16 +12,17 @@ type Code string
 
 // The codes.
 const (
-	CodeNoCredentials        Code = "no_credentials"         // no bearer token was sent
-	CodeInvalidRequest       Code = "invalid_request"        // two Authorization headers, a broken credential, a method that is no upper-case token
-	CodeInvalidToken         Code = "invalid_token"          // malformed, expired, tampered, for somebody else, or signed out
-	CodeNoOrganizationAccess Code = "no_organization_access" // no such organization, not a member, or another one than the token's
-	CodeInsufficientScope    Code = "insufficient_scope"     // the member lacks the permission, and no policy gave a reason
-	CodePolicyDenied         Code = "policy_denied"          // the policy said no
-	CodePolicyFailed         Code = "policy_failed"          // the evaluation failed, which denies
-	CodePolicyTimedOut       Code = "policy_timed_out"       // the evaluation exceeded its budget, which denies
-	CodeNotFound             Code = "not_found"              // allowed, but the resource is not there
-	CodeUnavailable          Code = "unavailable"            // nobody knows: keys, store, policy or resource out of reach
+	CodeNoCredentials        Code = "no_credentials"                   // no bearer token was sent
+	CodeInvalidRequest       Code = "invalid_request"                  // two Authorization headers, a broken credential, a method that is no upper-case token
+	CodeInvalidToken         Code = "invalid_token"                    // malformed, expired, tampered, for somebody else, or signed out
+	CodeStepUp               Code = "insufficient_user_authentication" // the organization demands another login (RFC 9470)
+	CodeNoOrganizationAccess Code = "no_organization_access"           // no such organization, not a member, or another one than the token's
+	CodeInsufficientScope    Code = "insufficient_scope"               // the member lacks the permission, and no policy gave a reason
+	CodePolicyDenied         Code = "policy_denied"                    // the policy said no
+	CodePolicyFailed         Code = "policy_failed"                    // the evaluation failed, which denies
+	CodePolicyTimedOut       Code = "policy_timed_out"                 // the evaluation exceeded its budget, which denies
+	CodeNotFound             Code = "not_found"                        // allowed, but the resource is not there
+	CodeUnavailable          Code = "unavailable"                      // nobody knows: keys, store, policy or resource out of reach
 )
 
 // ErrUnavailable is wrapped by every Refusal that is no "no" but a "don't know": errors.Is(err, ErrUnavailable) means
@@ -43,7 +44,7 @@ type row struct {
 	body      []byte // the whole answer, when nothing in it depends on the request
 }
 
-// challenge says what the answer's WWW-Authenticate holds. Step-up (RFC 9470) is a row with one more of these.
+// challenge says what the answer's WWW-Authenticate holds. What a step-up asks for (RFC 9470 section 3) is added by stepUp.
 type challenge uint8
 
 const (
@@ -59,6 +60,7 @@ var table = withBodies([...]row{
 	{code: CodeNoCredentials, status: 401, title: "A bearer token is required", challenge: bareChallenge},
 	{code: CodeInvalidRequest, status: 400, title: "The request is malformed", challenge: errorChallenge, error: "invalid_request"},
 	{code: CodeInvalidToken, status: 401, title: "The access token is not valid", challenge: errorChallenge, error: "invalid_token"},
+	{code: CodeStepUp, status: 401, title: "The login does not suffice for this organization", challenge: errorChallenge, error: "insufficient_user_authentication"},
 	{code: CodeNoOrganizationAccess, status: 403, title: "No access to this organization"},
 	{code: CodeInsufficientScope, status: 403, title: "A permission is missing", challenge: scopeChallenge, error: "insufficient_scope"},
 	{code: CodePolicyDenied, status: 403, title: "Denied by policy"},
@@ -69,7 +71,7 @@ var table = withBodies([...]row{
 })
 
 // rows is the size of the table, and spares its literal a second count.
-const rows = 10
+const rows = 11
 
 func withBodies(t [rows]row) [rows]row {
 	for i := range t {

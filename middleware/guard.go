@@ -167,6 +167,10 @@ func (g *Guard) identify(ctx context.Context, p *passage, c *claims.Claims, q or
 		return g.refuse(action, CodeInvalidToken, "signed_out", nil)
 	}
 
+	if no := g.stepUp(action, c, a); no != nil {
+		return no
+	}
+
 	subject := g.subjects.get(c, a)
 	p.principal.input.Subject = subject
 	p.principal.Org, p.principal.Member = subject.Org(), subject.Member()

@@ -21,6 +21,7 @@ type subjectTable struct {
 	seed  maphash.Seed
 	mask  uint64
 	slots []atomic.Pointer[preparedSubject]
+	api   string // Config.API
 	limit int64
 	bytes atomic.Int64
 	hand  atomic.Uint64 // the next slot to empty
@@ -63,7 +64,7 @@ func (t *subjectTable) get(c *claims.Claims, a *orgstore.Access) *policy.Subject
 			if held.access == a {
 				return held.subject
 			}
-			if sameSubject(held.access, a) {
+			if sameSubject(held.access, a, t.api) {
 				s = held.subject // the access was read again, and nothing had changed
 			}
 			mine = slot
@@ -74,9 +75,9 @@ func (t *subjectTable) get(c *claims.Claims, a *orgstore.Access) *policy.Subject
 		}
 	}
 	if s == nil {
-		s = newSubject(c, a)
+		s = newSubject(c, a, t.api)
 	}
-	t.put(cmp.Or(mine, free, &set[begin%ways]), &preparedSubject{claims: c, access: a, subject: s, size: sizeOf(c, a)})
+	t.put(cmp.Or(mine, free, &set[begin%ways]), &preparedSubject{claims: c, access: a, subject: s, size: sizeOf(c, a, t.api)})
 	return s
 }
 
@@ -98,16 +99,22 @@ func (t *subjectTable) put(slot *atomic.Pointer[preparedSubject], p *preparedSub
 }
 
 // sizeOf estimates the bytes that are kept for one token and access: themselves, and what is prepared of them.
-func sizeOf(c *claims.Claims, a *orgstore.Access) int64 {
+func sizeOf(c *claims.Claims, a *orgstore.Access, api string) int64 {
 	const (
 		fixed = 1 << 10
 		term  = 160 // of each text: its header, twice, and its term
 	)
 	n := fixed
-	for _, list := range [...][]string{c.Scopes, c.Roles, c.Permissions, c.Audience, c.AMR, a.Member.Roles, a.Member.Permissions} {
+	for _, list := range [...][]string{c.Scopes, c.Roles, c.Permissions, c.Audience, c.AMR, a.Member.Roles, a.Member.Permissions, a.Member.APIPermissions[api]} {
 		for _, s := range list {
 			n += term + 2*len(s)
 		}
+	}
+	for _, s := range a.Org.Shares {
+		n += 3*term + 2*(len(s.Name)+len(s.Direction)+len(s.With))
+	}
+	for _, c := range a.Member.Contracts {
+		n += 2*term + 2*(len(c.ID)+len(c.Guest))
 	}
 	for _, m := range [...]map[string]string{a.Org.Metadata, a.Member.Metadata} {
 		for k, v := range m {
@@ -118,26 +125,42 @@ func sizeOf(c *claims.Claims, a *orgstore.Access) int64 {
 }
 
 // sameSubject reports whether newSubject would make the same of a and b. It takes a hundredth of the time.
-func sameSubject(a, b *orgstore.Access) bool {
+func sameSubject(a, b *orgstore.Access, api string) bool {
 	return a.Org.ID == b.Org.ID && a.Org.Name == b.Org.Name && a.Org.Status == b.Org.Status && a.Member.Kind == b.Member.Kind &&
 		slices.Equal(a.Member.Roles, b.Member.Roles) && slices.Equal(a.Member.Permissions, b.Member.Permissions) &&
+		slices.Equal(a.Member.APIPermissions[api], b.Member.APIPermissions[api]) && a.Member.Via == b.Member.Via &&
+		slices.Equal(a.Member.Contracts, b.Member.Contracts) && slices.Equal(a.Org.Shares, b.Org.Shares) &&
 		maps.Equal(a.Org.Metadata, b.Org.Metadata) && maps.Equal(a.Member.Metadata, b.Member.Metadata)
 }
 
-func newSubject(c *claims.Claims, a *orgstore.Access) *policy.Subject {
+func newSubject(c *claims.Claims, a *orgstore.Access, api string) *policy.Subject {
 	var authTime int64
 	if !c.AuthTime.IsZero() {
 		authTime = c.AuthTime.Unix()
+	}
+	permissions := a.Member.Permissions
+	if more := a.Member.APIPermissions[api]; api != "" && len(more) > 0 {
+		permissions = slices.Concat(permissions, more)
+		slices.Sort(permissions)
+		permissions = slices.Compact(permissions)
+	}
+	var shares []policy.Share
+	for _, s := range a.Org.Shares {
+		shares = append(shares, policy.Share{Name: s.Name, Direction: string(s.Direction), With: s.With})
+	}
+	var contracts []policy.Contract
+	for _, c := range a.Member.Contracts {
+		contracts = append(contracts, policy.Contract{ID: c.ID, Guest: c.Guest})
 	}
 	return policy.NewSubject(
 		policy.Token{
 			Subject: c.Subject, Issuer: c.Issuer, ClientID: c.ClientID,
 			Scopes: c.Scopes, ACR: c.ACR, AMR: c.AMR, AuthTime: authTime,
 		},
-		policy.Org{ID: a.Org.ID, Name: a.Org.Name, Status: string(a.Org.Status), Metadata: a.Org.Metadata},
+		policy.Org{ID: a.Org.ID, Name: a.Org.Name, Status: string(a.Org.Status), Metadata: a.Org.Metadata, Shares: shares},
 		policy.Member{
 			ID: c.Subject, Kind: a.Member.Kind, Roles: a.Member.Roles,
-			Permissions: a.Member.Permissions, Metadata: a.Member.Metadata,
+			Permissions: permissions, Metadata: a.Member.Metadata, Via: string(a.Member.Via), Contracts: contracts,
 		},
 	)
 }

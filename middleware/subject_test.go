@@ -125,15 +125,21 @@ func TestSubjectOfRefreshedAccess(t *testing.T) {
 		"roles":                 {func(a *orgstore.Access) { a.Member.Roles = []string{"admin"} }, false},
 		"permissions":           {func(a *orgstore.Access) { a.Member.Permissions = nil }, false},
 		"metadata":              {func(a *orgstore.Access) { a.Member.Metadata = nil }, false},
+		"via":                   {func(a *orgstore.Access) { a.Member.Via = orgstore.ViaGrant }, false},
+		"contracts":             {func(a *orgstore.Access) { a.Member.Contracts = []orgstore.AccessContract{{ID: "c"}} }, false},
+		"shares":                {func(a *orgstore.Access) { a.Org.Shares = []orgstore.AccessShare{{With: "o"}} }, false},
+		"permissions here":      {func(a *orgstore.Access) { a.Member.APIPermissions = map[string][]string{"here": {"x"}} }, false},
+		"permissions elsewhere": {func(a *orgstore.Access) { a.Member.APIPermissions = map[string][]string{"there": {"x"}} }, true},
 	} {
 		table := newSubjectTable(1)
+		table.api = "here"
 		first := table.get(c, fresh(func(*orgstore.Access) {}))
 		changed := fresh(tt.change)
 		got := table.get(c, changed)
 		if (got == first) != tt.same {
 			t.Errorf("%s: same Subject %v", name, got == first)
 		}
-		if want := newSubject(c, changed); !reflect.DeepEqual(got.Org(), want.Org()) || !reflect.DeepEqual(got.Member(), want.Member()) {
+		if want := newSubject(c, changed, "here"); !reflect.DeepEqual(got.Org(), want.Org()) || !reflect.DeepEqual(got.Member(), want.Member()) {
 			t.Errorf("%s: %+v %+v", name, got.Org(), got.Member())
 		}
 	}

@@ -191,6 +191,22 @@ func inputMap(in *Input) map[string]any {
 	member := map[string]any{"roles": list(m.Roles), "permissions": list(m.Permissions), "metadata": object(m.Metadata)}
 	set(member, "id", m.ID)
 	set(member, "kind", m.Kind)
+	set(member, "via", m.Via)
+	for _, s := range o.Shares {
+		share := map[string]any{}
+		set(share, "name", s.Name)
+		set(share, "direction", s.Direction)
+		set(share, "with", s.With)
+		shares, _ := org["shares"].([]any)
+		org["shares"] = append(shares, share)
+	}
+	for _, c := range m.Contracts {
+		contract := map[string]any{}
+		set(contract, "id", c.ID)
+		set(contract, "guest", c.Guest)
+		contracts, _ := member["contracts"].([]any)
+		member["contracts"] = append(contracts, contract)
+	}
 	params := map[string]any{}
 	for _, p := range in.Request.Params {
 		params[p.Name] = p.Value

@@ -28,6 +28,14 @@ func randomInput(r *rand.Rand) *Input {
 		}
 		return map[string]string{pick("a", "b"): pick("", "a", "b")}
 	}
+	var shares []Share
+	var contracts []Contract
+	for range r.IntN(3) {
+		shares = append(shares, Share{Name: pick("", "a", "b"), Direction: pick("both", ""), With: pick("", "a")})
+	}
+	for range r.IntN(3) {
+		contracts = append(contracts, Contract{ID: pick("", "a", "b"), Guest: pick("", "a")})
+	}
 	in := &Input{
 		Action:  pick("a", "b", "ab", ""),
 		Request: Request{Method: pick("GET", "HEAD", "POST"), Pattern: pick("/x", "/{id}")},
@@ -36,8 +44,8 @@ func randomInput(r *rand.Rand) *Input {
 				Subject: pick("", "a", "b"), Issuer: pick("", "a"), ClientID: pick("", "a"), Scopes: some("a", "b"),
 				ACR: pick("", "a"), AMR: some("a", "b"), AuthTime: int64(r.IntN(3)) - 1,
 			},
-			Org{ID: pick(granite, rocky, ""), Name: pick("", "a"), Status: pick("", "active"), Metadata: meta()},
-			Member{ID: pick("", "a"), Kind: pick("", "a"), Roles: some("a", "b"), Permissions: some("a", "b", "ab"), Metadata: meta()},
+			Org{ID: pick(granite, rocky, ""), Name: pick("", "a"), Status: pick("", "active"), Metadata: meta(), Shares: shares},
+			Member{Via: pick("", "a"), Contracts: contracts, ID: pick("", "a"), Kind: pick("", "a"), Roles: some("a", "b"), Permissions: some("a", "b", "ab"), Metadata: meta()},
 		),
 	}
 	if r.IntN(2) == 0 {

@@ -35,6 +35,12 @@ var (
 	keyKind        = ast.StringTerm("kind")
 	keyRoles       = ast.StringTerm("roles")
 	keyPermissions = ast.StringTerm("permissions")
+	keyVia         = ast.StringTerm("via")
+	keyContracts   = ast.StringTerm("contracts")
+	keyGuest       = ast.StringTerm("guest")
+	keyShares      = ast.StringTerm("shares")
+	keyDirection   = ast.StringTerm("direction")
+	keyWith        = ast.StringTerm("with")
 )
 
 // pair is one member of an object; the zero value stands for an absent one.
@@ -76,6 +82,18 @@ func object(pairs ...pair) *ast.Term {
 		}
 	}
 	return ast.NewTerm(obj)
+}
+
+// objects is absent when list is empty.
+func objects[T any](key *ast.Term, list []T, term func(T) *ast.Term) pair {
+	if len(list) == 0 {
+		return pair{}
+	}
+	terms := make([]*ast.Term, len(list))
+	for i, e := range list {
+		terms[i] = term(e)
+	}
+	return pair{key, ast.ArrayTerm(terms...)}
 }
 
 func text(key *ast.Term, value string) pair {

@@ -11,11 +11,12 @@ const InputVersion = "v1"
 //	input.action      "update:adventure"
 //	input.request     {method, pattern, params}
 //	input.token       {sub, iss, client_id, scopes, acr, amr, auth_time}
-//	input.org         {id, name, metadata, status}
-//	input.member      {id, kind, roles, permissions, metadata}
+//	input.org         {id, name, metadata, status, shares}
+//	input.member      {id, kind, roles, permissions, metadata, via, contracts}
 //	input.resource    any JSON; absent when the route names no resource
 //
-// Text fields that are not known are absent from the document rather than empty; lists and metadata are always there.
+// Text fields that are not known are absent from the document rather than empty; lists and metadata are always
+// there, except for shares and contracts, which are absent when there are none: a member of the organization itself has neither.
 type Input struct {
 	Action  string // what the route requires, for example "update:adventure"
 	Request Request
@@ -53,13 +54,29 @@ type Org struct {
 	Name     string            // input.org.name
 	Status   string            // input.org.status
 	Metadata map[string]string // input.org.metadata
+	Shares   []Share           // input.org.shares
+}
+
+// Share is what a policy sees of data that the organization and the member's own one share by a contract.
+type Share struct {
+	Name      string // input.org.shares[_].name
+	Direction string // input.org.shares[_].direction: both, to_host or to_guest; this organization is the host
+	With      string // input.org.shares[_].with: id of the other organization
 }
 
 // Member is what a policy sees of the membership.
 type Member struct {
 	ID          string            // input.member.id
-	Kind        string            // input.member.kind: employee, freelancer, guest or other
+	Kind        string            // input.member.kind: employee, freelancer, guest or other; machine for applications
 	Roles       []string          // input.member.roles
 	Permissions []string          // input.member.permissions
 	Metadata    map[string]string // input.member.metadata
+	Via         string            // input.member.via: ancestor, contract or grant for whoever is no member itself; else absent
+	Contracts   []Contract        // input.member.contracts
+}
+
+// Contract is what a policy sees of a contract that admits the member.
+type Contract struct {
+	ID    string // input.member.contracts[_].id
+	Guest string // input.member.contracts[_].guest: id of the organization that the member is a member of
 }

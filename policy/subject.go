@@ -45,6 +45,9 @@ func NewSubject(token Token, org Org, member Member) *Subject {
 			text(keyName, org.Name),
 			text(keyStatus, org.Status),
 			pair{keyMetadata, textMap(org.Metadata)},
+			objects(keyShares, org.Shares, func(s Share) *ast.Term {
+				return object(text(keyName, s.Name), text(keyDirection, s.Direction), text(keyWith, s.With))
+			}),
 		),
 		memberTerm: object(
 			text(keyID, member.ID),
@@ -52,6 +55,10 @@ func NewSubject(token Token, org Org, member Member) *Subject {
 			pair{keyRoles, texts(member.Roles)},
 			pair{keyPermissions, texts(member.Permissions)},
 			pair{keyMetadata, textMap(member.Metadata)},
+			text(keyVia, member.Via),
+			objects(keyContracts, member.Contracts, func(c Contract) *ast.Term {
+				return object(text(keyID, c.ID), text(keyGuest, c.Guest))
+			}),
 		),
 		key:  string(key),
 		hash: binary.LittleEndian.Uint64(sum[:]),
@@ -77,10 +84,20 @@ func subjectKey(t *Token, o *Org, m *Member) []byte {
 	b = binary.AppendVarint(b, t.AuthTime)
 	b = appendTexts(b, o.ID, o.Name, o.Status)
 	b = appendMap(b, o.Metadata)
+	b = binary.AppendUvarint(b, uint64(len(o.Shares)))
+	for _, s := range o.Shares {
+		b = appendTexts(b, s.Name, s.Direction, s.With)
+	}
 	b = appendTexts(b, m.ID, m.Kind)
 	b = appendList(b, m.Roles)
 	b = appendList(b, m.Permissions)
-	return appendMap(b, m.Metadata)
+	b = appendMap(b, m.Metadata)
+	b = appendTexts(b, m.Via)
+	b = binary.AppendUvarint(b, uint64(len(m.Contracts)))
+	for _, c := range m.Contracts {
+		b = appendTexts(b, c.ID, c.Guest)
+	}
+	return b
 }
 
 func appendTexts(b []byte, texts ...string) []byte {
