@@ -13,7 +13,7 @@ type Code string
 // The codes.
 const (
 	CodeNoCredentials        Code = "no_credentials"                   // no bearer token was sent
-	CodeInvalidRequest       Code = "invalid_request"                  // two Authorization headers, a broken credential, a method that is no upper-case token
+	CodeInvalidRequest       Code = "invalid_request"                  // two Authorization headers, a broken credential, a method in lower case
 	CodeInvalidToken         Code = "invalid_token"                    // malformed, expired, tampered, for somebody else, or signed out
 	CodeStepUp               Code = "insufficient_user_authentication" // the organization demands another login (RFC 9470)
 	CodeNoOrganizationAccess Code = "no_organization_access"           // no such organization, not a member, or another one than the token's
@@ -60,7 +60,8 @@ var table = withBodies([...]row{
 	{code: CodeNoCredentials, status: 401, title: "A bearer token is required", challenge: bareChallenge},
 	{code: CodeInvalidRequest, status: 400, title: "The request is malformed", challenge: errorChallenge, error: "invalid_request"},
 	{code: CodeInvalidToken, status: 401, title: "The access token is not valid", challenge: errorChallenge, error: "invalid_token"},
-	{code: CodeStepUp, status: 401, title: "The login does not suffice for this organization", challenge: errorChallenge, error: "insufficient_user_authentication"},
+	{code: CodeStepUp, status: 401, title: "The login does not suffice for this organization",
+		challenge: errorChallenge, error: "insufficient_user_authentication"},
 	{code: CodeNoOrganizationAccess, status: 403, title: "No access to this organization"},
 	{code: CodeInsufficientScope, status: 403, title: "A permission is missing", challenge: scopeChallenge, error: "insufficient_scope"},
 	{code: CodePolicyDenied, status: 403, title: "Denied by policy"},

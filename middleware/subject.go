@@ -105,7 +105,8 @@ func sizeOf(c *claims.Claims, a *orgstore.Access, api string) int64 {
 		term  = 160 // of each text: its header, twice, and its term
 	)
 	n := fixed
-	for _, list := range [...][]string{c.Scopes, c.Roles, c.Permissions, c.Audience, c.AMR, a.Member.Roles, a.Member.Permissions, a.Member.APIPermissions[api]} {
+	for _, list := range [...][]string{c.Scopes, c.Roles, c.Permissions, c.Audience, c.AMR,
+		a.Member.Roles, a.Member.Permissions, a.Member.APIPermissions[api]} {
 		for _, s := range list {
 			n += term + 2*len(s)
 		}

@@ -2,7 +2,6 @@ package orgstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -209,12 +208,12 @@ func (s *Contracts) begin(ctx context.Context, tx *transaction, c *Contract, per
 func (c *Contract) checkTerms(ctx context.Context, tx *transaction, before *Contract) error {
 	added := without(c.Roles, before.Roles)
 	for _, id := range added {
-		if err := roleOf(ctx, tx.sql, c.Host, id); err != nil {
+		if _, err := roleIn(ctx, tx.sql, c.Host, id); err != nil {
 			return err
 		}
 	}
 	if c.Role != "" && c.Role != before.Role {
-		if err := roleOf(ctx, tx.sql, c.Guest, c.Role); err != nil {
+		if _, err := roleIn(ctx, tx.sql, c.Guest, c.Role); err != nil {
 			return err
 		}
 	}
@@ -231,19 +230,6 @@ func (c *Contract) checkTerms(ctx context.Context, tx *transaction, before *Cont
 		}
 	}
 	return tx.hold(ctx, c.Host, added)
-}
-
-// roleOf checks that a role is of org or of the tenant.
-func roleOf(ctx context.Context, q queryer, org, id string) error {
-	if !validID("rol_", id) {
-		return &NotFound{"role"}
-	}
-	var of string
-	err := q.QueryRowContext(ctx, `SELECT org_id FROM orgauthz_roles WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&of)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && of != "" && of != org {
-		return &NotFound{"role"}
-	}
-	return err
 }
 
 // write writes the terms of c into its rows. before are the roles that it has had.

@@ -27,11 +27,11 @@ func (s *Organizations) SetParent(ctx context.Context, id, parent string) (Resul
 		if err != nil {
 			return err
 		}
-		above, err := tx.line(ctx, parent)
+		ancestry, err := tx.line(ctx, parent)
 		if err != nil {
 			return err
 		}
-		for _, org := range slices.Compact([]string{id, at(was, 1), parent}) {
+		for _, org := range slices.Compact([]string{id, above(was), parent}) {
 			if org != "" || org == id {
 				if err := tx.permit(ctx, org, "update:organizations"); err != nil {
 					return err
@@ -39,7 +39,7 @@ func (s *Organizations) SetParent(ctx context.Context, id, parent string) (Resul
 			}
 		}
 		var read []Scope
-		for _, org := range above {
+		for _, org := range ancestry {
 			read = append(read, OrganizationScope(org))
 		}
 		if err := tx.lock(ctx, []Scope{OrganizationScope(id)}, read); err != nil {
@@ -61,9 +61,9 @@ func (s *Organizations) SetParent(ctx context.Context, id, parent string) (Resul
 		switch {
 		case err != nil:
 			return err
-		case !slices.Equal(over, above) || at(now, 1) != at(was, 1):
+		case !slices.Equal(over, ancestry) || above(now) != above(was):
 			return errMoved
-		case at(now, 1) == parent:
+		case above(now) == parent:
 			return nil
 		case slices.Contains(over, id):
 			return &Invalid{"parent", "TREE-1", "must be neither the organization itself nor one below it"}
@@ -80,15 +80,16 @@ func (s *Organizations) SetParent(ctx context.Context, id, parent string) (Resul
 		if _, err := tx.sql.ExecContext(ctx, `UPDATE orgauthz_organizations SET parent_id = $2 WHERE id = $1`, id, parent); err != nil {
 			return err
 		}
-		return tx.raise(ctx, OrganizationScope(id), id, "organization.parent.updated", parentState{at(now, 1)}, parentState{parent})
+		return tx.raise(ctx, OrganizationScope(id), id, "organization.parent.updated", parentState{above(now)}, parentState{parent})
 	})
 }
 
-func at(list []string, i int) string {
-	if i < len(list) {
-		return list[i]
+// above returns the nearest organization above the first of a line; empty for none.
+func above(line []string) string {
+	if len(line) < 2 {
+		return ""
 	}
-	return ""
+	return line[1]
 }
 
 // lineage is a CTE with the live organizations of a line, from $1 up. It ends where one has been deleted.

@@ -12,9 +12,6 @@ import (
 // never is an instant that nothing waits for.
 const never = math.MaxInt64
 
-// activeMember is the status of a membership that counts (rule LIFE-1).
-const activeMember = "active"
-
 // builder makes the answer of a picture: a pure function of it.
 type builder struct {
 	*picture
@@ -94,7 +91,7 @@ func (b *builder) stand(chain []pictureOrg) error {
 		b.a.Standing = StandingNotMember
 	case b.blocked:
 		b.a.Standing = StandingBlocked
-	case is && m.status != activeMember:
+	case is && m.status != string(MemberActive):
 		b.a.Standing = StandingMemberSuspended
 	default:
 		b.a.Standing = StandingMember
@@ -109,7 +106,7 @@ func (b *builder) admit(host *pictureOrg, above []pictureOrg, is bool) (bool, er
 	via := Via("")
 	for i := range above {
 		m, ok := b.member(above[i].id)
-		if !ok || m.status != activeMember {
+		if !ok || m.status != string(MemberActive) {
 			continue
 		}
 		n := len(b.roles)
@@ -165,7 +162,7 @@ func (b *builder) contract(host *pictureOrg) error {
 		b.saw(ContractScope(c.id), c.revision)
 		chain := b.chain(c.guest)
 		switch {
-		case len(chain) == 0 || suspended(chain) || !is || m.status != activeMember:
+		case len(chain) == 0 || suspended(chain) || !is || m.status != string(MemberActive):
 			continue
 		case c.from != 0 && b.ahead(c.from), c.until != 0 && !b.ahead(c.until):
 			continue

@@ -74,7 +74,8 @@ const (
 	LEFT JOIN orgauthz_scopes so ON so.kind = 1 AND so.org = '' AND so.id = q.org
 	WHERE {newest}
 	UNION ALL
-	SELECT 2, c.root, o.id, o.name, o.status, o.metadata, o.security, '', '', c.depth, COALESCE(o.delete_at, 0), o.tokens_valid_after, COALESCE(s.revision, 0)
+	SELECT 2, c.root, o.id, o.name, o.status, o.metadata, o.security, '', '',
+		c.depth, COALESCE(o.delete_at, 0), o.tokens_valid_after, COALESCE(s.revision, 0)
 	FROM chain c CROSS JOIN orgauthz_organizations o
 	LEFT JOIN orgauthz_scopes s ON s.kind = 1 AND s.org = '' AND s.id = o.id
 	WHERE o.id = c.id

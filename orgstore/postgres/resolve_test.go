@@ -57,6 +57,7 @@ func TestResolvePlans(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			defer plan.Close()
 			for plan.Next() {
 				var line string
 				if err := plan.Scan(&line); err != nil {

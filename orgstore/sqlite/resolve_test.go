@@ -125,6 +125,7 @@ func TestResolveStatements(t *testing.T) {
 		}
 		rows, err := db.QueryContext(ctx, "EXPLAIN QUERY PLAN "+text, args...)
 		must(nil, err)
+		defer rows.Close()
 		for rows.Next() {
 			var id, parent, unused int
 			var detail string
