@@ -208,12 +208,12 @@ func (s *Contracts) begin(ctx context.Context, tx *transaction, c *Contract, per
 func (c *Contract) checkTerms(ctx context.Context, tx *transaction, before *Contract) error {
 	added := without(c.Roles, before.Roles)
 	for _, id := range added {
-		if _, err := roleIn(ctx, tx.sql, c.Host, id); err != nil {
+		if err := checkRoleIn(ctx, tx.sql, c.Host, id); err != nil {
 			return err
 		}
 	}
 	if c.Role != "" && c.Role != before.Role {
-		if _, err := roleIn(ctx, tx.sql, c.Guest, c.Role); err != nil {
+		if err := checkRoleIn(ctx, tx.sql, c.Guest, c.Role); err != nil {
 			return err
 		}
 	}
