@@ -140,7 +140,8 @@ func (s EnabledConnectionSettings) apply(c *EnabledConnection) error {
 //
 // Errors: NotFound (organization or connection), Invalid (CON-1, CON-2), Conflict (it is there already, enabled or not), Limit
 // (connections).
-func (s *EnabledConnections) Add(ctx context.Context, org, connection string, settings EnabledConnectionSettings) (*EnabledConnection, Result, error) {
+func (s *EnabledConnections) Add(ctx context.Context, org, connection string,
+	settings EnabledConnectionSettings) (*EnabledConnection, Result, error) {
 	if err := settings.check(); err != nil {
 		return nil, Result{}, err
 	}
@@ -235,7 +236,8 @@ func (s *EnabledConnections) List(ctx context.Context, org string, opts EnabledC
 
 // ListByConnection returns a page of all organizations' settings of one connection, by id (of the organization) or created_at. It
 // is empty when there is no such connection.
-func (s *EnabledConnections) ListByConnection(ctx context.Context, connection string, opts EnabledConnectionListOptions) (Page[*EnabledConnection], error) {
+func (s *EnabledConnections) ListByConnection(ctx context.Context, connection string,
+	opts EnabledConnectionListOptions) (Page[*EnabledConnection], error) {
 	if !validID("con_", connection) {
 		connection = ""
 	}

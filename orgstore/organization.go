@@ -100,8 +100,9 @@ func organization(ctx context.Context, q queryer, id string) (*Organization, err
 
 // organizationBy reads the live organization that has value in column, which is unique.
 func organizationBy(ctx context.Context, q queryer, column, value string) (*Organization, error) {
-	return one(scanOrganization(q.QueryRowContext(ctx,
-		`SELECT `+organizationColumns+` FROM orgauthz_organizations o WHERE `+live+` AND `+column+` = $2`, q.clock().UnixMicro(), value)))("organization")
+	return one(scanOrganization(q.QueryRowContext(ctx, `
+		SELECT `+organizationColumns+` FROM orgauthz_organizations o WHERE `+live+` AND `+column+` = $2`,
+		q.clock().UnixMicro(), value)))("organization")
 }
 
 // one turns the absence of a row into a NotFound.
@@ -320,18 +321,20 @@ func (s *Organizations) Update(ctx context.Context, id string, u OrganizationUpd
 
 // Suspend keeps everything of the organization and refuses every access to it (rule ORG-6). Errors: NotFound.
 func (s *Organizations) Suspend(ctx context.Context, id string) (Result, error) {
-	return s.change(ctx, call{"organizations.suspend", id}, "update:organizations", id, "organization.suspended", OrganizationUpdate{}, func(o *Organization) error {
-		o.Status = OrganizationSuspended
-		return nil
-	})
+	return s.change(ctx, call{"organizations.suspend", id}, "update:organizations", id, "organization.suspended",
+		OrganizationUpdate{}, func(o *Organization) error {
+			o.Status = OrganizationSuspended
+			return nil
+		})
 }
 
 // Resume ends a suspension: everything is as it was. Errors: NotFound.
 func (s *Organizations) Resume(ctx context.Context, id string) (Result, error) {
-	return s.change(ctx, call{"organizations.resume", id}, "update:organizations", id, "organization.resumed", OrganizationUpdate{}, func(o *Organization) error {
-		o.Status = OrganizationActive
-		return nil
-	})
+	return s.change(ctx, call{"organizations.resume", id}, "update:organizations", id, "organization.resumed",
+		OrganizationUpdate{}, func(o *Organization) error {
+			o.Status = OrganizationActive
+			return nil
+		})
 }
 
 // change applies edit to an organization; what is as before is no change (rule ORG-4). u names what of the names of other things

@@ -36,7 +36,8 @@ type OrganizationClients struct{ e *Engine }
 // maxClientsPerCall is how many applications one call adds or removes, as in Auth0's Management API.
 const maxClientsPerCall = 10
 
-const organizationClients = `SELECT oc.org_id, oc.use_for_member_access, oc.created_at, oc.updated_at, c.id, c.name, c.settings, c.created_at, c.updated_at
+const organizationClients = `SELECT oc.org_id, oc.use_for_member_access, oc.created_at, oc.updated_at,
+		c.id, c.name, c.settings, c.created_at, c.updated_at
 	FROM orgauthz_organization_clients oc
 	JOIN orgauthz_clients c ON c.id = oc.client_id AND c.deleted_at IS NULL
 	JOIN orgauthz_organizations o ON o.id = oc.org_id AND o.deleted_at IS NULL
@@ -204,7 +205,8 @@ func (s *OrganizationClients) Remove(ctx context.Context, org string, clients ..
 			if err != nil {
 				return err
 			}
-			if _, err := tx.sql.ExecContext(ctx, `DELETE FROM orgauthz_organization_clients WHERE org_id = $1 AND client_id = $2`, org, id); err != nil {
+			if _, err := tx.sql.ExecContext(ctx, `DELETE FROM orgauthz_organization_clients WHERE org_id = $1 AND client_id = $2`,
+				org, id); err != nil {
 				return err
 			}
 			if err := tx.raise(ctx, organizationClientScope(org, id), org, "organization.client.removed",
