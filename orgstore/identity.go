@@ -289,7 +289,7 @@ func (s *Users) Unlink(ctx context.Context, id, connection, identity string) (*U
 		if err != nil {
 			return err
 		}
-		if _, err := principal(ctx, tx.sql, origin); !errors.Is(err, ErrNotFound) {
+		if err := principal(ctx, tx.sql, origin); !errors.Is(err, ErrNotFound) {
 			if err == nil {
 				return &Conflict{"user", "id"}
 			}

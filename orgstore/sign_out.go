@@ -57,7 +57,7 @@ func (s *Members) SignOut(ctx context.Context, org, userID string) (Result, erro
 			return err
 		}
 		_, noOrg := organization(ctx, tx.sql, org)
-		_, noUser := principal(ctx, tx.sql, userID)
+		noUser := principal(ctx, tx.sql, userID)
 		_, noMember := member(ctx, tx.sql, org, userID)
 		for _, err := range []error{noOrg, noUser, noMember} {
 			if err != nil {

@@ -2,7 +2,6 @@ package orgstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"reflect"
 	"strings"
@@ -77,16 +76,17 @@ func user(ctx context.Context, q queryer, id string) (*User, error) {
 	return one(scanUser(q.QueryRowContext(ctx, liveUsers+` AND id = $1`, id)))("user")
 }
 
-// principal reads the name of whoever can be a member: a user, or the principal of an application.
-func principal(ctx context.Context, q queryer, id string) (name string, err error) {
+// principal is an error unless id is whoever can be a member: a user, or the principal of an application.
+func principal(ctx context.Context, q queryer, id string) error {
 	if !validUserID(id) {
-		return "", &NotFound{"user"}
+		return &NotFound{"user"}
 	}
-	err = q.QueryRowContext(ctx, `SELECT name FROM orgauthz_users WHERE id = $1`, id).Scan(&name)
-	if errors.Is(err, sql.ErrNoRows) {
+	var n int
+	err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM orgauthz_users WHERE id = $1`, id).Scan(&n)
+	if err == nil && n == 0 {
 		err = &NotFound{"user"}
 	}
-	return name, err
+	return err
 }
 
 // check checks u, and gives its metadata the form that it is read with. It returns that form's text.
@@ -144,7 +144,7 @@ func (s *Users) Create(ctx context.Context, u User) (*User, Result, error) {
 		if err := tx.lock(ctx, []Scope{UserScope(u.ID)}, connections); err != nil {
 			return err
 		}
-		if _, err := principal(ctx, tx.sql, u.ID); !errors.Is(err, ErrNotFound) {
+		if err := principal(ctx, tx.sql, u.ID); !errors.Is(err, ErrNotFound) {
 			if err == nil {
 				return &Conflict{"user", "id"}
 			}
