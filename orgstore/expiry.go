@@ -26,14 +26,6 @@ func checkFuture(tx *transaction, at time.Time) error {
 	return nil
 }
 
-// micros returns at as it is stored: in microseconds, UTC.
-func micros(at time.Time) time.Time {
-	if at.IsZero() {
-		return time.Time{}
-	}
-	return at.Truncate(time.Microsecond).UTC()
-}
-
 // expiredAt reports whether what ends at an instant has ended: at the instant itself it has.
 func expiredAt(at, now time.Time) bool { return !at.IsZero() && at.UnixMicro() <= now.UnixMicro() }
 

@@ -104,7 +104,7 @@ func stateOf(m *Member) *memberState {
 // newMember returns the state of a new member.
 func newMember(opts MemberOptions, limits Limits) (is memberState, by string, err error) {
 	is = memberState{
-		Kind: cmp.Or(opts.Kind, "employee"), Status: MemberActive, ExpiresAt: micros(opts.ExpiresAt),
+		Kind: cmp.Or(opts.Kind, "employee"), Status: MemberActive, ExpiresAt: micro(opts.ExpiresAt),
 		Metadata: emptyToNil(maps.Clone(opts.Metadata)), Roles: unique(opts.Roles),
 	}
 	by = cmp.Or(opts.JoinedBy, "admin")
@@ -253,8 +253,8 @@ func (s *Members) Update(ctx context.Context, org, user string, u MemberUpdate) 
 		}
 		is.Metadata = patched(is.Metadata, u.Metadata)
 		err := errors.Join(checkKind(is.Kind), checkMetadata(is.Metadata, tx.cfg.Limits.Metadata))
-		if u.ExpiresAt != nil && !is.ExpiresAt.Equal(micros(*u.ExpiresAt)) {
-			is.ExpiresAt = micros(*u.ExpiresAt)
+		if u.ExpiresAt != nil && !is.ExpiresAt.Equal(micro(*u.ExpiresAt)) {
+			is.ExpiresAt = micro(*u.ExpiresAt)
 			err = errors.Join(err, checkFuture(tx, is.ExpiresAt))
 		}
 		return err

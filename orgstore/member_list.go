@@ -146,8 +146,9 @@ func (opts MemberListOptions) listing(org string) (listing[*Member], error) {
 		}
 	}
 	if opts.Query != "" {
-		from, to, err := beginning(searchable(opts.Query))
+		_, _, err := beginning(opts.Query) // before it is in lower case, which would hide what is no text
 		invalid = append(invalid, err)
+		from, to, _ := beginning(searchable(opts.Query))
 		// A range for each index. With LIKE it would need escaping, and with OR it would be a scan.
 		from, to = c.arg(from), c.arg(to)
 		c.where += ` AND m.user_id IN (

@@ -107,7 +107,7 @@ func (s *Members) Assign(ctx context.Context, org, user string, assignments ...R
 			if err := checkFuture(tx, a.ExpiresAt); err != nil {
 				return err
 			}
-			is.setTerms(a.Role, roleTerms{micros(a.ExpiresAt), a.Descendants})
+			is.setTerms(a.Role, roleTerms{micro(a.ExpiresAt), a.Descendants})
 		}
 		return nil
 	})

@@ -98,8 +98,9 @@ func (opts MembershipListOptions) listing(user string) (listing[*Membership], er
 		}
 	}
 	if opts.Query != "" {
-		from, to, err := beginning(asciiLower(opts.Query))
+		_, _, err := beginning(opts.Query)
 		invalid = append(invalid, err)
+		from, to, _ := beginning(asciiLower(opts.Query))
 		// Among the organizations of one user, so that it needs no index. LOWER does not go beyond ASCII everywhere.
 		from, to = c.arg(from), c.arg(to)
 		c.where += ` AND (o.name >= ` + from + ` AND o.name < ` + to + `

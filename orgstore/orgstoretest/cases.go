@@ -25,6 +25,7 @@ var allCases = []cases{
 	groupCases,
 	lifetimeCases,
 	requestCases,
+	membershipCases,
 }
 
 // allRaces lists the races of every noun, each in the file of its noun.
@@ -45,6 +46,7 @@ var allRaces = []map[string]race{
 	tenantRaces,
 	sessionRaces,
 	apiKeyRaces,
+	membershipRaces,
 	groupRaces,
 	requestRaces,
 }
