@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// batch is how many rows one statement writes, or how many ids it names, at most: databases bound the number of parameters
-// (SQLite at 32,766).
-const batch = 500
+// batch is how many rows one statement writes, or how many ids it names, at most. Databases bound the number of parameters, and
+// SQLite looks for each one among all those before it, so that statements of many hundreds get slow.
+const batch = 60
 
 // parameters returns n placeholders, separated by commas, that begin with number from.
 func parameters(from, n int) string {

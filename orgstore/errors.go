@@ -28,8 +28,10 @@ func (e *NotFound) Is(target error) bool { return target == ErrNotFound }
 
 // Conflict is the error of an operation that would make two things share what only one may have. It is an ErrConflict.
 type Conflict struct {
-	Kind  string // organization, user, role, domain and so on
-	Field string // id or name: what is taken; an id is also taken by a deleted organization or role, for ever; owner and membership, of rules MEM-5 and MEM-6
+	Kind string // organization, user, role, domain and so on
+	// Field is what is taken, for example id or name (an id is also taken by a deleted organization or role, for ever), or owner and
+	// membership, of the rules MEM-5 and MEM-6.
+	Field string
 }
 
 func (e *Conflict) Error() string {

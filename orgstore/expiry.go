@@ -43,7 +43,7 @@ func expiredOf(ctx context.Context, tx *transaction, table string) (org string, 
 	type row struct{ org, user string }
 	rows, err := collect(ctx, tx.sql, `SELECT org_id, user_id FROM `+table+`
 		WHERE expires_at IS NOT NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2`,
-		[]any{tx.cfg.Clock().UnixMicro(), batch},
+		[]any{tx.cfg.Clock().UnixMicro(), 500},
 		func(s scanner) (r row, err error) { return r, s.Scan(&r.org, &r.user) })
 	if err != nil || len(rows) == 0 {
 		return "", nil, err

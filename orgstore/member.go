@@ -247,18 +247,19 @@ func (s *Members) Update(ctx context.Context, org, user string, u MemberUpdate) 
 			return Result{}, err
 		}
 	}
-	return s.change(ctx, call{"members.update", org, user, u}, []string{updateMember}, org, user, nil, func(tx *transaction, is *memberState) error {
-		if u.Kind != nil {
-			is.Kind = *u.Kind
-		}
-		is.Metadata = patched(is.Metadata, u.Metadata)
-		err := errors.Join(checkKind(is.Kind), checkMetadata(is.Metadata, tx.cfg.Limits.Metadata))
-		if u.ExpiresAt != nil && !is.ExpiresAt.Equal(micro(*u.ExpiresAt)) {
-			is.ExpiresAt = micro(*u.ExpiresAt)
-			err = errors.Join(err, checkFuture(tx, is.ExpiresAt))
-		}
-		return err
-	})
+	return s.change(ctx, call{"members.update", org, user, u}, []string{updateMember}, org, user, nil,
+		func(tx *transaction, is *memberState) error {
+			if u.Kind != nil {
+				is.Kind = *u.Kind
+			}
+			is.Metadata = patched(is.Metadata, u.Metadata)
+			err := errors.Join(checkKind(is.Kind), checkMetadata(is.Metadata, tx.cfg.Limits.Metadata))
+			if u.ExpiresAt != nil && !is.ExpiresAt.Equal(micro(*u.ExpiresAt)) {
+				is.ExpiresAt = micro(*u.ExpiresAt)
+				err = errors.Join(err, checkFuture(tx, is.ExpiresAt))
+			}
+			return err
+		})
 }
 
 // Suspend keeps everything of the membership and refuses every access by it (rule LIFE-1).
@@ -274,10 +275,11 @@ func (s *Members) Resume(ctx context.Context, org, user string) (Result, error) 
 }
 
 func (s *Members) setStatus(ctx context.Context, name, org, user string, status MemberStatus) (Result, error) {
-	return s.change(ctx, call{name, org, user}, []string{updateMember}, org, user, nil, func(_ *transaction, is *memberState) error {
-		is.Status = status
-		return nil
-	})
+	return s.change(ctx, call{name, org, user}, []string{updateMember}, org, user, nil,
+		func(_ *transaction, is *memberState) error {
+			is.Status = status
+			return nil
+		})
 }
 
 // Use notes that the user has chosen the organization, for SortUsed of Users.Organizations. It is no change: it raises no

@@ -305,7 +305,7 @@ func (o Outcome) MarshalJSON() ([]byte, error) {
 }
 
 func (j *outcomeJSON) add(err error) {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // errors of this package are not wrapped, only joined
 	case *NotFound:
 		j.NotFound = append(j.NotFound, e)
 	case *Conflict:

@@ -193,7 +193,7 @@ func members(ctx context.Context, q queryer, rows, order string, args []any) ([]
 		order = " ORDER BY m.user_id"
 	}
 	var found []*Member
-	_, err := collect(ctx, q, `SELECT `+memberColumns+` FROM (`+rows+`) m`+memberJoins+order+`, r.name`, args,
+	_, err := collect(ctx, q, membersStatement(rows, order), args,
 		func(row scanner) (struct{}, error) {
 			m, r, err := scanMember(row)
 			if err != nil {
@@ -206,6 +206,10 @@ func members(ctx context.Context, q queryer, rows, order string, args []any) ([]
 			return struct{}{}, nil
 		})
 	return found, err
+}
+
+func membersStatement(rows, order string) string {
+	return `SELECT ` + memberColumns + ` FROM (` + rows + `) m` + memberJoins + order + `, r.name`
 }
 
 // scanMember reads a row of memberColumns.

@@ -83,10 +83,11 @@ const (
 //
 // Errors: NotFound (organization, user, member or role; rule ROL-4), Limit (roles per member; rule ROL-2).
 func (s *Members) AssignRoles(ctx context.Context, org, user string, roles ...string) (Result, error) {
-	return s.change(ctx, call{"members.assignRoles", org, user, roles}, []string{assignRoles}, org, user, roles, func(_ *transaction, is *memberState) error {
-		is.Roles = unique(slices.Concat(is.Roles, roles))
-		return nil
-	})
+	return s.change(ctx, call{"members.assignRoles", org, user, roles}, []string{assignRoles}, org, user, roles,
+		func(_ *transaction, is *memberState) error {
+			is.Roles = unique(slices.Concat(is.Roles, roles))
+			return nil
+		})
 }
 
 // Assign gives a member roles that end by themselves, or count in all organizations below (rule LIFE-3). One that is held
@@ -101,37 +102,40 @@ func (s *Members) Assign(ctx context.Context, org, user string, assignments ...R
 		}
 		roles = append(roles, a.Role)
 	}
-	return s.change(ctx, call{"members.assign", org, user, assignments}, []string{assignRoles}, org, user, roles, func(tx *transaction, is *memberState) error {
-		is.Roles = unique(slices.Concat(is.Roles, roles))
-		for _, a := range assignments {
-			if err := checkFuture(tx, a.ExpiresAt); err != nil {
-				return err
+	return s.change(ctx, call{"members.assign", org, user, assignments}, []string{assignRoles}, org, user, roles,
+		func(tx *transaction, is *memberState) error {
+			is.Roles = unique(slices.Concat(is.Roles, roles))
+			for _, a := range assignments {
+				if err := checkFuture(tx, a.ExpiresAt); err != nil {
+					return err
+				}
+				is.setTerms(a.Role, roleTerms{micro(a.ExpiresAt), a.Descendants})
 			}
-			is.setTerms(a.Role, roleTerms{micro(a.ExpiresAt), a.Descendants})
-		}
-		return nil
-	})
+			return nil
+		})
 }
 
 // RemoveRoles takes roles from a member, by id; those not held, or not known, change nothing.
 //
 // Errors: NotFound (organization, user or member), Conflict (organization owner; rule MEM-5).
 func (s *Members) RemoveRoles(ctx context.Context, org, user string, roles ...string) (Result, error) {
-	return s.change(ctx, call{"members.removeRoles", org, user, roles}, []string{deleteRoles}, org, user, nil, func(_ *transaction, is *memberState) error {
-		is.drop(roles)
-		return nil
-	})
+	return s.change(ctx, call{"members.removeRoles", org, user, roles}, []string{deleteRoles}, org, user, nil,
+		func(_ *transaction, is *memberState) error {
+			is.drop(roles)
+			return nil
+		})
 }
 
 // SetRoles makes roles, by id, the only ones that a member holds; those held already stay as they are.
 //
 // Errors: those of AssignRoles, Conflict (organization owner; rule MEM-5).
 func (s *Members) SetRoles(ctx context.Context, org, user string, roles ...string) (Result, error) {
-	return s.change(ctx, call{"members.setRoles", org, user, roles}, []string{assignRoles, deleteRoles}, org, user, roles, func(_ *transaction, is *memberState) error {
-		is.drop(without(is.Roles, roles))
-		is.Roles = unique(roles)
-		return nil
-	})
+	return s.change(ctx, call{"members.setRoles", org, user, roles}, []string{assignRoles, deleteRoles}, org, user, roles,
+		func(_ *transaction, is *memberState) error {
+			is.drop(without(is.Roles, roles))
+			is.Roles = unique(roles)
+			return nil
+		})
 }
 
 // checkRoles checks that members of org can be given these roles, if they held no others (rules ROL-2, ROL-4).

@@ -59,8 +59,7 @@ func (s *Users) Organizations(ctx context.Context, id string, opts MembershipLis
 		if err != nil {
 			return page, err
 		}
-		_, err = collect(ctx, q, `SELECT `+organizationColumns+`, `+memberColumns+` FROM (`+text+`) m
-			JOIN orgauthz_organizations o ON o.id = m.org_id`+memberJoins+l.order(opts.ListOptions)+`, r.name`, args,
+		_, err = collect(ctx, q, membershipsStatement(text, l.order(opts.ListOptions)), args,
 			func(row scanner) (struct{}, error) {
 				var o Organization
 				m, r, err := scanMember(after{row, o.columns()})
@@ -82,6 +81,12 @@ func (s *Users) Organizations(ctx context.Context, id string, opts MembershipLis
 		l.cut(&page, limit, opts.ListOptions)
 		return page, err
 	})
+}
+
+// membershipsStatement reads memberships with their organizations, as membersStatement reads members.
+func membershipsStatement(rows, order string) string {
+	return `SELECT ` + organizationColumns + `, ` + memberColumns + ` FROM (` + rows + `) m
+		JOIN orgauthz_organizations o ON o.id = m.org_id` + memberJoins + order + `, r.name`
 }
 
 // listing returns the list of what opts selects of a user's. Its first argument is the time, still to be told.

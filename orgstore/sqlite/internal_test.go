@@ -156,6 +156,20 @@ func TestReadsAreOneStatement(t *testing.T) {
 			_, err := reader.Members.Get(t.Context(), o.ID, "u3")
 			return err
 		},
+		"organizations of a user": func() error {
+			page, err := reader.Users.Organizations(t.Context(), "u3", orgstore.MembershipListOptions{})
+			if len(page.Items) != 1 || len(page.Items[0].Member.Roles) != 5 {
+				t.Errorf("organizations: %+v", page)
+			}
+			return err
+		},
+		"find members": func() error {
+			page, err := reader.Members.List(t.Context(), o.ID, orgstore.MemberListOptions{Role: roles[0], Kind: "employee"})
+			if len(page.Items) != 10 {
+				t.Errorf("found: %+v", page)
+			}
+			return err
+		},
 		"list organizations": func() error {
 			_, err := reader.Organizations.List(t.Context(), orgstore.OrganizationListOptions{})
 			return err

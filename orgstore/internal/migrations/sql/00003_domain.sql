@@ -53,7 +53,8 @@ CREATE INDEX orgauthz_members_joined ON orgauthz_members (user_id, created_at, o
 CREATE INDEX orgauthz_members_used ON orgauthz_members (user_id, used_at, org_id);
 CREATE INDEX orgauthz_members_expire ON orgauthz_members (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX orgauthz_member_roles_expire ON orgauthz_member_roles (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX orgauthz_member_roles_org ON orgauthz_member_roles (org_id, role_id, user_id);
+DROP INDEX orgauthz_member_roles_role;
+CREATE INDEX orgauthz_member_roles_role ON orgauthz_member_roles (role_id, org_id, user_id);
 
 -- Teams of an organization hold roles there, and hand them to their members and to those of the teams below. A deleted team keeps
 -- its row. An edge belongs to the end from which a resolve reaches it: of a member to teams, and of a team to its parent and roles.
