@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,8 @@ type Joined string
 
 // By what a login makes members.
 const (
-	JoinedByConnection Joined = "jit" // assign_membership_on_login of the connection (rule JIT-1)
+	JoinedByConnection Joined = "jit"    // assign_membership_on_login of the connection (rule JIT-1)
+	JoinedByDomain     Joined = "domain" // a proven domain of an organization that joins automatically (rule JIT-3)
 )
 
 // Joining is a membership that a login is about to make.
@@ -62,7 +64,8 @@ const attempts = 3
 var errMoved = fmt.Errorf("login: what the login was decided by keeps changing: %w", orgstore.ErrUnavailable)
 
 // Complete says what an authentication yields (rule LOG-6). A blocked user is refused, then a connection that is not enabled, then
-// what the organization's security policy does not accept (rule SEC-1); then a membership or a contract admits the user, or one is made because the connection says so (rules JIT-1, JIT-2); else the answer
+// what the organization's security policy does not accept (rule SEC-1); then a membership or a contract admits the user, or a membership is made because the connection or a domain says so (rules JIT-1 to
+// JIT-3); else the answer
 // is access_denied. What it decided by is checked again in the transaction that makes a member.
 //
 // Errors: *Error for a "no"; ErrUnavailable and the context's error for a "don't know"; those of Config.Join, as they are.
@@ -170,7 +173,13 @@ func (s *Service) decide(ctx context.Context, e *orgstore.Engine, req Request, a
 	if err := unmet(d.access.Org.Security, auth, time.Now()); err != nil {
 		return nil, f.refused(err)
 	}
-	d.joined, err = admit(d.access, f.connection.jit)
+	domain := false
+	if email := proven(u, f.connection); email != "" && d.access.Standing == orgstore.StandingNotMember {
+		if domain, err = f.store.joinable(ctx, step.Organization.ID, email); err != nil {
+			return nil, err
+		}
+	}
+	d.joined, err = admit(d.access, f.connection.jit, domain)
 	return d, f.refused(err)
 }
 
@@ -192,7 +201,7 @@ func (f *flow) personalConnection(ctx context.Context, id string) error {
 }
 
 // admit says whether a user may enter an organization, and what has to make a member of the user first.
-func admit(a *orgstore.Access, jit bool) (Joined, error) {
+func admit(a *orgstore.Access, jit, domain bool) (Joined, error) {
 	switch {
 	case a.Standing == orgstore.StandingMember: // by a membership or by a contract
 		return "", nil
@@ -200,8 +209,22 @@ func admit(a *orgstore.Access, jit bool) (Joined, error) {
 		return "", denied("user is blocked")
 	case a.Standing == orgstore.StandingNotMember && jit:
 		return JoinedByConnection, nil
+	case a.Standing == orgstore.StandingNotMember && domain:
+		return JoinedByDomain, nil
 	}
 	return "", notPart(a)
+}
+
+// proven returns the e-mail address that the user is known to have by the connection, or nothing. An enterprise's identity provider
+// knows about the addresses in its own domains only.
+func proven(u *orgstore.User, c Connection) string {
+	for _, i := range u.Identities {
+		own := c.Kind() != orgstore.ConnectionEnterprise || slices.Contains(c.Domains, domainOf(i.Email))
+		if i.Connection == c.ID && i.EmailVerified && own && domainOf(i.Email) != "" {
+			return i.Email
+		}
+	}
+	return ""
 }
 
 // notPart is Auth0's answer to a user that nothing admits.
@@ -226,7 +249,7 @@ func (s *Service) join(ctx context.Context, req Request, auth Authentication, d 
 			return nil, err
 		}
 	}
-	opts.JoinedBy = string(d.joined)
+	opts.JoinedBy = "jit"
 	var r *Result
 	done, err := s.engine.Transact(ctx, func(ctx context.Context, _ *sql.Tx, e *orgstore.Engine) error {
 		again, err := s.decide(ctx, e, req, auth)

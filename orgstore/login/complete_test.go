@@ -341,21 +341,23 @@ func TestAdmit(t *testing.T) {
 		name     string
 		standing orgstore.Standing
 		jit      bool
+		domain   bool
 		want     string
 	}{
-		{"LOG-6: a member", orgstore.StandingMember, false, ""},
-		{"JIT-1: a member through a connection that assigns", orgstore.StandingMember, true, ""},
-		{"JIT-1: no member through a connection that assigns", orgstore.StandingNotMember, true, "jit"},
-		{"LOG-6: no member", orgstore.StandingNotMember, false, "not part"},
-		{"LOG-6: blocked", orgstore.StandingBlocked, true, "blocked"},
-		{"LOG-6: suspended", orgstore.StandingSuspended, true, "not part"},
-		{"LOG-6: gone", orgstore.StandingNoOrganization, true, "not part"},
-		{"LOG-6: no answer", orgstore.StandingUnknown, true, "not part"},
-		{"LOG-6: a standing that is not known here", 200, true, "not part"},
+		{"LOG-6: a member", orgstore.StandingMember, false, false, ""},
+		{"JIT-1: a member through a connection that assigns", orgstore.StandingMember, true, true, ""},
+		{"JIT-1: no member through a connection that assigns", orgstore.StandingNotMember, true, true, "jit"},
+		{"LOG-6: no member", orgstore.StandingNotMember, false, false, "not part"},
+		{"JIT-3: no member, by domain", orgstore.StandingNotMember, false, true, "domain"},
+		{"LOG-6: blocked", orgstore.StandingBlocked, true, true, "blocked"},
+		{"LOG-6: suspended", orgstore.StandingSuspended, true, true, "not part"},
+		{"LOG-6: gone", orgstore.StandingNoOrganization, true, true, "not part"},
+		{"LOG-6: no answer", orgstore.StandingUnknown, true, true, "not part"},
+		{"LOG-6: a standing that is not known here", 200, true, true, "not part"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			joined, err := admit(&orgstore.Access{Standing: tt.standing, Principal: "u", Org: orgstore.AccessOrg{ID: "org_1"}}, tt.jit)
+			joined, err := admit(&orgstore.Access{Standing: tt.standing, Principal: "u", Org: orgstore.AccessOrg{ID: "org_1"}}, tt.jit, tt.domain)
 			got := string(joined)
 			switch refused, _ := errors.AsType[*Error](err); {
 			case refused == nil:

@@ -176,6 +176,26 @@ func (f *facts) assigning(ctx context.Context, connection string) (found []strin
 	return found, nil
 }
 
+func (f *facts) joinable(ctx context.Context, org, email string) (bool, error) {
+	for opts := (orgstore.ListOptions{Limit: 1000}); ; {
+		page, err := f.e.DiscoveryDomains.Joinable(ctx, email, opts)
+		if errors.Is(err, orgstore.ErrInvalid) {
+			return false, nil // there can be no such domain
+		}
+		if err != nil {
+			return false, err
+		}
+		for _, m := range page.Items {
+			if m.Organization.ID == org {
+				return m.Organization.AutoJoin == orgstore.AutoJoinAutomatic, nil
+			}
+		}
+		if opts.After = page.Next; opts.After == "" {
+			return false, nil
+		}
+	}
+}
+
 func (f *facts) defaultDatabase(ctx context.Context) (c Connection, ok bool, err error) {
 	if f.cfg.DefaultDatabase == "" {
 		return c, false, nil

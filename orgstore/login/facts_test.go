@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -144,6 +145,59 @@ func TestPicker(t *testing.T) {
 	}
 	if got := s.planned(Request{User: "auth0|emilio", After: "x"}); !strings.HasPrefix(got, "unknown: orgstore: After must be") {
 		t.Errorf("LOG-5: a foreign cursor: %s", got)
+	}
+}
+
+// text is a TXTResolver that answers with one text.
+type text string
+
+func (s text) LookupTXT(context.Context, string) ([]string, error) { return []string{string(s)}, nil }
+
+func TestDomainJoin(t *testing.T) {
+	t.Parallel()
+	const refused = "access_denied: user auth0|new is not part of the granite organization"
+	for _, tt := range []struct {
+		name, email string
+		verified    bool
+		join        orgstore.AutoJoin
+		proven      bool
+		want        string
+	}{
+		{"JIT-3: a verified address in a proven domain", "new@granite.example", true, orgstore.AutoJoinAutomatic, true, "granite domain"},
+		{"JIT-3: an unverified address never joins", "new@granite.example", false, orgstore.AutoJoinAutomatic, true, refused},
+		{"JIT-3: another domain", "new@example.com", true, orgstore.AutoJoinAutomatic, true, refused},
+		{"JIT-3: a domain that only somebody wrote to be verified", "new@granite.example", true, orgstore.AutoJoinAutomatic, false, refused},
+		{"JIT-3: with approval", "new@granite.example", true, orgstore.AutoJoinApproval, true, refused},
+		{"JIT-3: switched off", "new@granite.example", true, orgstore.AutoJoinOff, true, refused},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, Config{})
+			_, _, err := s.engine.Users.Create(t.Context(), orgstore.User{ID: "auth0|new", Identities: []orgstore.Identity{
+				{Connection: s.connections["travel0"], ID: "new", Email: tt.email, EmailVerified: tt.verified},
+			}})
+			s.ok(err)
+			_, err = s.engine.Organizations.Update(t.Context(), s.orgs["granite"], orgstore.OrganizationUpdate{AutoJoin: &tt.join})
+			s.ok(err)
+			d, _, err := s.engine.DiscoveryDomains.Create(t.Context(), orgstore.DiscoveryDomain{
+				Organization: s.orgs["granite"], Domain: "granite.example", Status: orgstore.DomainVerified,
+			})
+			s.ok(err)
+			if tt.proven {
+				_, _, err := s.engine.DiscoveryDomains.Verify(t.Context(), s.orgs["granite"], d.ID, text(d.VerificationText))
+				s.ok(err)
+			}
+			if got := s.in(Request{Organization: "granite"}, "auth0|new", "travel0"); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+	c := connection("samlp", "saml", "adventurez.example")
+	for email, want := range map[string]string{"a@adventurez.example": "a@adventurez.example", "a@granite.example": ""} {
+		u := &orgstore.User{Identities: []orgstore.Identity{{Connection: c.ID, Email: email, EmailVerified: true}}}
+		if got := proven(u, c); got != want {
+			t.Errorf("JIT-3: an enterprise's identity provider proves %q", got)
+		}
 	}
 }
 

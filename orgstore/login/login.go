@@ -70,6 +70,8 @@ type store interface {
 	enterpriseConnections(ctx context.Context, domain string) ([]Connection, error)
 	// assigning returns the ids of the organizations that have the connection with assign_membership_on_login, at most two.
 	assigning(ctx context.Context, connection string) ([]string, error)
+	// joinable reports whether who has the e-mail address becomes a member of the organization by its domain.
+	joinable(ctx context.Context, org, email string) (bool, error)
 	// defaultDatabase returns the tenant's default database connection, if it has one.
 	defaultDatabase(ctx context.Context) (Connection, bool, error)
 }

@@ -95,6 +95,8 @@ func (w *world) assigning(_ context.Context, connection string) (found []string,
 	return found, w.err
 }
 
+func (w *world) joinable(context.Context, string, string) (bool, error) { return false, w.err }
+
 func (w *world) defaultDatabase(context.Context) (Connection, bool, error) {
 	return connection("auth0", w.preset), w.preset != "", w.err
 }
