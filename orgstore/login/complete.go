@@ -64,9 +64,9 @@ const attempts = 3
 var errMoved = fmt.Errorf("login: what the login was decided by keeps changing: %w", orgstore.ErrUnavailable)
 
 // Complete says what an authentication yields (rule LOG-6). A blocked user is refused, then a connection that is not enabled, then
-// what the organization's security policy does not accept (rule SEC-1); then a membership or a contract admits the user, or a membership is made because the connection or a domain says so (rules JIT-1 to
-// JIT-3); else the answer
-// is access_denied. What it decided by is checked again in the transaction that makes a member.
+// what the organization's security policy does not accept (rule SEC-1). Then a membership or a contract admits the user, or a
+// membership is made because the connection or a domain says so (rules JIT-1 to JIT-3); else the answer is access_denied. What it
+// decided by is checked again in the transaction that makes a member.
 //
 // Errors: *Error for a "no"; ErrUnavailable and the context's error for a "don't know"; those of Config.Join, as they are.
 func (s *Service) Complete(ctx context.Context, req Request, auth Authentication) (*Result, error) {
