@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/orgauthz/orgauthz/middleware"
 	"github.com/orgauthz/orgauthz/orgstore"
@@ -14,8 +15,9 @@ import (
 // schema holds the product's own tables. They lie beside the engine's in the same database, so that one transaction can
 // change both.
 const schema = `
-CREATE TABLE IF NOT EXISTS travel0_seeded (
+CREATE TABLE IF NOT EXISTS travel0_seed (
 	once     INTEGER PRIMARY KEY CHECK (once = 1),
+	version  INTEGER NOT NULL,
 	database TEXT NOT NULL -- tells this database from others
 );
 CREATE TABLE IF NOT EXISTS travel0_adventures (
@@ -36,12 +38,7 @@ CREATE TABLE IF NOT EXISTS travel0_ratings (
 	guide TEXT NOT NULL,
 	stars INTEGER NOT NULL CHECK (stars BETWEEN 1 AND 5)
 );
-CREATE INDEX IF NOT EXISTS travel0_ratings_of ON travel0_ratings (guide, org);
-CREATE TABLE IF NOT EXISTS travel0_sharing (
-	org     TEXT NOT NULL, -- may read
-	partner TEXT NOT NULL, -- the ratings of
-	PRIMARY KEY (org, partner)
-);`
+CREATE INDEX IF NOT EXISTS travel0_ratings_of ON travel0_ratings (guide, org);`
 
 // catalog is the product's data: adventures, sign-ups and ratings, each belonging to one organization.
 type catalog struct{ engine *orgstore.Engine }
@@ -115,14 +112,11 @@ func (c catalog) signUp(ctx context.Context, org, adventure, guide string) (coun
 	return count, err
 }
 
-// ratings returns the ratings of one guide in org and in every organization whose ratings a contract lets org read.
-func (c catalog) ratings(ctx context.Context, org, guide string) ([]rating, error) {
+// ratings returns the ratings that one guide has in these organizations.
+func (c catalog) ratings(ctx context.Context, guide string, orgs []string) ([]rating, error) {
 	list := []rating{}
 	err := c.engine.View(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `
-			SELECT org, stars FROM travel0_ratings
-			WHERE guide = $1 AND (org = $2 OR org IN (SELECT partner FROM travel0_sharing WHERE org = $2))
-			ORDER BY org, stars`, guide, org)
+		rows, err := tx.QueryContext(ctx, `SELECT org, stars FROM travel0_ratings WHERE guide = $1 ORDER BY org, stars`, guide)
 		if err != nil {
 			return err
 		}
@@ -132,11 +126,22 @@ func (c catalog) ratings(ctx context.Context, org, guide string) ([]rating, erro
 			if err := rows.Scan(&r.Org, &r.Stars); err != nil {
 				return err
 			}
-			list = append(list, r)
+			if slices.Contains(orgs, r.Org) {
+				list = append(list, r)
+			}
 		}
 		return rows.Err()
 	})
 	return list, err
+}
+
+func (c catalog) rate(ctx context.Context, org, guide string, stars int64) error {
+	return c.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return insertRating(ctx, tx, org, guide, stars) })
+}
+
+func insertRating(ctx context.Context, tx *sql.Tx, org, guide string, stars int64) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO travel0_ratings (org, guide, stars) VALUES ($1, $2, $3)`, org, guide, stars)
+	return err
 }
 
 // write runs f in a transaction of the engine, which owns the one connection that may write.

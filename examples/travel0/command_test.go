@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/orgauthz/orgauthz/orgstore"
 )
 
 // programDir holds the built command until the tests end.
@@ -202,6 +207,47 @@ func testRestart(t *testing.T, db string) {
 	if got := second.as("rocky-admin", "GET", "/orgs/rocky-mountain-high/guides/sumana/ratings", "").body; got != ratingsBefore {
 		t.Errorf("after a restart the ratings are\n%s, before\n%s", got, ratingsBefore)
 	}
+}
+
+// TestOtherSeed: a database that another version filled is left as it is, and the error says what to do.
+func TestOtherSeed(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, db string) {
+		engine, err := openStore(t.Context(), db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = engine.Close() })
+		ctx := t.Context()
+		refused := func(what string) {
+			t.Helper()
+			a, err := open(ctx, options{db: db, log: slog.New(slog.DiscardHandler)})
+			if !errors.Is(err, errOtherSeed) {
+				t.Errorf("%s: error %v, want %v", what, err, errOtherSeed)
+			}
+			if err == nil {
+				_ = a.Close()
+			}
+		}
+		if _, _, err := engine.Organizations.Create(ctx, orgstore.Organization{ID: graniteID, Name: "granite-outpost"}); err != nil {
+			t.Fatal(err)
+		}
+		refused("organizations without this seed")
+		if list, err := engine.Clients.List(ctx, orgstore.ClientListOptions{}); err != nil || len(list.Items) > 0 {
+			t.Errorf("what was refused has left applications: %v, %v", list.Items, err)
+		}
+
+		if _, err := engine.Organizations.Delete(ctx, graniteID); err != nil {
+			t.Fatal(err)
+		}
+		if err := (catalog{engine}).write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, schema+`; INSERT INTO travel0_seed (once, version, database) VALUES (1, 1, 'x')`)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		refused("another version")
+	})
 }
 
 // TestStartTogether: instances that start at once on a new database seed it once.

@@ -18,6 +18,8 @@ func TestRoutes(t *testing.T) {
 	graniteAdventures := `{"adventures":[
 		{"id":"quarry-night-climb","name":"Quarry night climb","staff_only":true},
 		{"id":"ridge-traverse","name":"Ridge traverse","staff_only":false}]}`
+	theContract := `{"contracts":[{"id":"` + contractID + `","name":"AdventureZ guides for Rocky Mountain High","host":"rocky-mountain-high",
+		"guest":"adventurez","kinds":["employee"],"shares":["ratings"]}]}`
 	tests := []struct {
 		name         string
 		user         string // with a token for the path's organization
@@ -84,14 +86,34 @@ func TestRoutes(t *testing.T) {
 				{"org":"adventurez","stars":4},{"org":"adventurez","stars":5},{"org":"rocky-mountain-high","stars":4}]}`, ""},
 		{"nobody has rated", "hiroko", "GET", granite + "/guides/granite-manager/ratings", "", 200,
 			`{"user":"granite-manager","count":0,"average":null,"ratings":[]}`, ""},
+		{"a manager rates a guide", "granite-manager", "POST", granite + "/guides/hiroko/ratings", `{"stars":1}`, 201, `{"user":"hiroko","stars":1}`, ""},
+		{"who has that rating from then on", "hiroko", "GET", granite + "/guides/hiroko/ratings", "", 200,
+			`{"user":"hiroko","count":4,"average":3.75,"ratings":[{"org":"granite-outpost","stars":1},{"org":"granite-outpost","stars":4},
+				{"org":"granite-outpost","stars":5},{"org":"granite-outpost","stars":5}]}`, ""},
+		{"a guide rates nobody", "hiroko", "POST", granite + "/guides/hiroko/ratings", `{"stars":5}`, 403, "", "insufficient_scope"},
+		{"a rating that is none", "granite-admin", "POST", granite + "/guides/hiroko/ratings", `{"stars":6}`, 422, "", "unprocessable_content"},
+		{"no rating", "granite-admin", "POST", granite + "/guides/hiroko/ratings", `{}`, 422, "", "unprocessable_content"},
+		{"a rating in words", "granite-admin", "POST", granite + "/guides/hiroko/ratings", `{"stars":"5"}`, 400, "", "bad_request"},
+		{"a rating of another organization's guide", "granite-admin", "POST", granite + "/guides/sumana/ratings", `{"stars":5}`, 404, "", "not_found"},
 		{"a user who is no member there", "hiroko", "GET", granite + "/guides/sumana/ratings", "", 404, "", "not_found"},
 		{"nobody at all", "hiroko", "GET", granite + "/guides/nobody/ratings", "", 404, "", "not_found"},
 
 		{"a manager lists members", "adventurez-manager", "GET", adventurez + "/members", "", 200, `{"members":[
-			{"user":"adventurez-admin","roles":["admin"]},{"user":"adventurez-manager","roles":["manager"]},{"user":"sumana","roles":["guide"]}]}`, ""},
+			{"user":"adventurez-admin","roles":["admin"]},{"user":"adventurez-manager","roles":["manager"]},{"user":"lena","roles":["guide"]},{"user":"sumana","roles":["guide"]}]}`, ""},
 		{"an admin lists members", "adventurez-admin", "GET", adventurez + "/members", "", 200, `{"members":[
-			{"user":"adventurez-admin","roles":["admin"]},{"user":"adventurez-manager","roles":["manager"]},{"user":"sumana","roles":["guide"]}]}`, ""},
+			{"user":"adventurez-admin","roles":["admin"]},{"user":"adventurez-manager","roles":["manager"]},{"user":"lena","roles":["guide"]},{"user":"sumana","roles":["guide"]}]}`, ""},
 		{"a guide lists no members", "sumana", "GET", adventurez + "/members", "", 403, "", "insufficient_scope"},
+
+		{"a manager lists contracts", "adventurez-manager", "GET", adventurez + "/contracts", "", 200, theContract, ""},
+		{"on the other side too", "rocky-admin", "GET", rocky + "/contracts", "", 200, theContract, ""},
+		{"who has none", "granite-admin", "GET", granite + "/contracts", "", 200, `{"contracts":[]}`, ""},
+		{"a guide lists no contracts", "jonno", "GET", rocky + "/contracts", "", 403, "", "insufficient_scope"},
+		{"a manager ends no contract", "rocky-manager", "DELETE", rocky + "/contracts/" + contractID, "", 403, "", "insufficient_scope"},
+		{"an unknown contract", "rocky-admin", "DELETE", rocky + "/contracts/ctr_0000000000000000", "", 404, "", "not_found"},
+		{"what can be no contract", "rocky-admin", "DELETE", rocky + "/contracts/x", "", 404, "", "not_found"},
+		{"a third party's contract", "granite-admin", "DELETE", granite + "/contracts/" + contractID, "", 404, "", "not_found"},
+		{"an admin ends a contract", "adventurez-admin", "DELETE", adventurez + "/contracts/" + contractID, "", 204, "", ""},
+		{"for both sides", "rocky-admin", "DELETE", rocky + "/contracts/" + contractID, "", 404, "", "not_found"},
 
 		{"a manager adds no member", "granite-manager", "POST", granite + "/members", `{"user":"jonno","roles":["guide"]}`, 403, "", "insufficient_scope"},
 		{"an unknown user", "granite-admin", "POST", granite + "/members", `{"user":"nobody","roles":["guide"]}`, 422, "", "unprocessable_content"},

@@ -197,6 +197,6 @@ func TestPolicyReload(t *testing.T) {
 		t.Errorf("with a broken file: %d, want 200", got)
 	}
 
-	write(strings.Replace(string(good), `"freelance"`, `"nobody"`, 1))
+	write(strings.Replace(string(good), `"freelancer"`, `"nobody"`, 1))
 	eventually(t, 10*time.Second, "the mended policy is in force", func() bool { return signUp() == 201 })
 }

@@ -17,17 +17,19 @@ const (
 	maxDrained = 16 << 20 // bytes of a larger one that are read and dropped
 )
 
-// badBody is why a request body was refused: with 400, or with 413 when it is too large.
-type badBody struct {
+// refusal is why a request was refused, and with which status: a body with 400, or with 413 when it is too large.
+type refusal struct {
 	status int
 	detail string
 }
 
-func (e *badBody) Error() string { return e.detail }
+func (e *refusal) Error() string { return e.detail }
 
 func badRequest(format string, args ...any) error {
-	return &badBody{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+	return &refusal{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
+
+func unprocessable(detail string) error { return &refusal{http.StatusUnprocessableEntity, detail} }
 
 // decodeBody reads the request's body, one JSON object, into the fields, by their exact names. Fields that the body leaves
 // out keep their values; unknown and repeated ones, null and values of another type are refused.
@@ -38,7 +40,7 @@ func decodeBody(r *http.Request, fields map[string]any) error {
 	}
 	if len(body) > maxBody {
 		_, _ = io.CopyN(io.Discard, r.Body, maxDrained) // a client that is cut off while it writes may not see the answer
-		return &badBody{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody)}
+		return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody)}
 	}
 	if !utf8.Valid(body) {
 		return badRequest("the body is not valid UTF-8")

@@ -31,6 +31,9 @@ func (a *app) routes() *middleware.Mux {
 	mux.Handle("POST /orgs/{org}/adventures", guard.RequireFunc("create:adventures", a.createAdventure))
 	mux.Handle("POST /orgs/{org}/adventures/{id}/signups", guard.RequireFunc("create:signups", a.signUp, middleware.Resource(a.loadAdventure)))
 	mux.Handle("GET /orgs/{org}/guides/{user}/ratings", guard.RequireFunc("read:ratings", a.listRatings))
+	mux.Handle("POST /orgs/{org}/guides/{user}/ratings", guard.RequireFunc("create:ratings", a.rate))
+	mux.Handle("GET /orgs/{org}/contracts", guard.RequireFunc("read:contracts", a.listContracts))
+	mux.Handle("DELETE /orgs/{org}/contracts/{contract}", guard.RequireFunc("delete:contracts", a.endContract))
 	mux.Handle("GET /orgs/{org}/members", guard.RequireFunc("read:members", a.listMembers))
 	mux.Handle("POST /orgs/{org}/members", guard.RequireFunc("create:members", a.addMember))
 	mux.Handle("DELETE /orgs/{org}/members/{user}", guard.RequireFunc("delete:members", a.removeMember))
@@ -86,59 +89,6 @@ func (a *app) signUp(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, map[string]any{"adventure": adventure.ID, "user": who.Member.ID, "signups": count})
 }
 
-func (a *app) listRatings(w http.ResponseWriter, r *http.Request) {
-	org, guide := caller(r).Org.ID, r.PathValue("user")
-	switch _, err := a.engine.Members.Get(r.Context(), org, guide); {
-	case errors.Is(err, orgstore.ErrNotFound), errors.Is(err, orgstore.ErrInvalid):
-		problem(w, http.StatusNotFound, "no such member of this organization")
-		return
-	case err != nil:
-		a.refuse(w, r, err)
-		return
-	}
-	list, err := a.catalog.ratings(r.Context(), org, guide)
-	if err != nil {
-		a.refuse(w, r, err)
-		return
-	}
-	answer := struct {
-		User    string   `json:"user"`
-		Count   int      `json:"count"`
-		Average *float64 `json:"average"` // null while nobody has rated
-		Ratings []rating `json:"ratings"`
-	}{User: guide, Count: len(list), Ratings: list}
-	if len(list) > 0 {
-		var stars int
-		for _, r := range list {
-			stars += r.Stars
-		}
-		average := float64(stars) / float64(len(list))
-		answer.Average = &average
-	}
-	if err := a.nameOrganizations(r.Context(), list); err != nil {
-		a.refuse(w, r, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, answer)
-}
-
-// nameOrganizations replaces the organizations' ids in list with their names.
-func (a *app) nameOrganizations(ctx context.Context, list []rating) error {
-	names := map[string]string{}
-	for i := range list {
-		id := list[i].Org
-		if names[id] == "" {
-			o, err := a.engine.Organizations.Get(ctx, id)
-			if err != nil {
-				return err
-			}
-			names[id] = o.Name
-		}
-		list[i].Org = names[id]
-	}
-	return nil
-}
-
 func roleNames(roles []orgstore.MemberRole) []string {
 	names := make([]string, len(roles))
 	for i, r := range roles {
@@ -178,31 +128,12 @@ func (a *app) addMember(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, err)
 		return
 	}
-	if kind != staff && kind != freelance {
-		problem(w, http.StatusUnprocessableEntity, "employment must be staff or freelance")
+	as, err := a.membership(r.Context(), names, kind)
+	if err != nil {
+		a.refuse(w, r, err)
 		return
 	}
-	if len(names) == 0 {
-		problem(w, http.StatusUnprocessableEntity, "roles must name at least one of admin, manager, guide")
-		return
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	roleIDs := make([]string, 0, len(names))
-	for _, name := range names {
-		role, err := a.engine.Roles.GetByName(r.Context(), name)
-		if errors.Is(err, orgstore.ErrNotFound) {
-			problem(w, http.StatusUnprocessableEntity, "unknown role: roles are admin, manager, guide")
-			return
-		}
-		if err != nil {
-			a.refuse(w, r, err)
-			return
-		}
-		roleIDs = append(roleIDs, role.ID)
-	}
-	org := caller(r).Org.ID
-	result, err := a.engine.Members.Add(r.Context(), org, user, orgstore.MemberOptions{Roles: roleIDs, Metadata: employment(kind)})
+	result, err := a.engine.Members.Add(r.Context(), caller(r).Org.ID, user, as)
 	switch {
 	case errors.Is(err, orgstore.ErrNotFound), errors.Is(err, orgstore.ErrInvalid):
 		problem(w, http.StatusUnprocessableEntity, "unknown user: only users of the directory can become members")
@@ -211,8 +142,30 @@ func (a *app) addMember(w http.ResponseWriter, r *http.Request) {
 	case !result.Changed:
 		problem(w, http.StatusConflict, "the user is a member already")
 	default:
-		writeJSON(w, http.StatusCreated, member{User: user, Roles: names})
+		slices.Sort(names)
+		writeJSON(w, http.StatusCreated, member{User: user, Roles: slices.Compact(names)})
 	}
+}
+
+// membership is one with the roles of these names, of a kind that the API calls employment.
+func (a *app) membership(ctx context.Context, names []string, employment string) (as orgstore.MemberOptions, err error) {
+	if as.Kind = kinds[employment]; as.Kind == "" {
+		return as, unprocessable("employment must be staff or freelance")
+	}
+	if len(names) == 0 {
+		return as, unprocessable("roles must name at least one of admin, manager, guide")
+	}
+	for _, name := range names {
+		role, err := a.engine.Roles.GetByName(ctx, name)
+		if errors.Is(err, orgstore.ErrNotFound) {
+			return as, unprocessable("unknown role: roles are admin, manager, guide")
+		}
+		if err != nil {
+			return as, err
+		}
+		as.Roles = append(as.Roles, role.ID)
+	}
+	return as, nil
 }
 
 func (a *app) removeMember(w http.ResponseWriter, r *http.Request) {

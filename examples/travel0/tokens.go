@@ -34,7 +34,7 @@ func (a *app) mintDemoToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, err := a.engine.Users.Get(r.Context(), user); err != nil {
-		a.refuse(w, r, unlessFound(err, "unknown user: there are jonno, hiroko, emilio, sumana, "+
+		a.refuse(w, r, unlessFound(err, "unknown user: there are jonno, hiroko, emilio, sumana, lena, "+
 			"and granite, adventurez, rocky with -admin or -manager behind"))
 		return
 	}
@@ -83,7 +83,7 @@ func unlessFound(err error, detail string) error {
 
 // refuse answers with what err stands for, as problem+json.
 func (a *app) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if bad, ok := errors.AsType[*badBody](err); ok {
+	if bad, ok := errors.AsType[*refusal](err); ok {
 		problem(w, bad.status, bad.detail)
 		return
 	}

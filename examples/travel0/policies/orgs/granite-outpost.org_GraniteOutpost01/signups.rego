@@ -4,5 +4,5 @@ package org
 deny contains "staff_only" if {
 	input.action == "create:signups"
 	input.resource.staff_only
-	input.member.metadata.employment == "freelance"
+	input.member.kind == "freelancer"
 }
