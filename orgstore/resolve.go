@@ -12,7 +12,7 @@ import (
 )
 
 // The first statements of Resolve, which answer by themselves for the many organizations and principals of which there is
-// nothing else to know; where there is, the column more says so, and a statement of resolve_picture.go answers instead. Each is
+// nothing else to know; where there is, the last column says so, and a statement of resolve_picture.go answers instead. Each is
 // one statement and therefore one snapshot: two could combine roles of before a change with permissions of after it. They return
 // one row, or one per role held, however many members there are. A principal that cannot be a user's id is passed as NULL and
 // finds nothing. The kinds of scopes are written as their numbers, and columns have short names because drivers copy them.
@@ -29,18 +29,15 @@ const (
 		COALESCE(r.id, '') AS k, COALESCE(r.name, '') AS l, COALESCE(r.permissions, '') AS m, COALESCE(r.api_permissions, '') AS n,
 		COALESCE(sn.revision, 0) AS o, COALESCE(so.revision, 0) AS p, COALESCE(sm.revision, 0) AS q, COALESCE(su.revision, 0) AS r,
 		COALESCE(sr.revision, 0) AS s,
-		CASE WHEN m.user_id IS NULL THEN
-			COALESCE((SELECT revision FROM orgauthz_scopes WHERE kind = 7 AND org = '' AND id = q.org), 0) ELSE 0 END AS t,
 		CASE WHEN o.tokens_valid_after >= COALESCE(u.tokens_valid_after, 0) AND o.tokens_valid_after >= COALESCE(m.tokens_valid_after, 0)
 			THEN o.tokens_valid_after WHEN u.tokens_valid_after >= COALESCE(m.tokens_valid_after, 0)
 			THEN u.tokens_valid_after ELSE COALESCE(m.tokens_valid_after, 0) END AS u,
-		CASE WHEN o.id IS NULL THEN 0 WHEN o.parent_id <> '' OR o.delete_at IS NOT NULL OR u.kind <> 'user' THEN 1
-			WHEN m.user_id IS NULL THEN CASE WHEN u.id IS NOT NULL
-				AND EXISTS (SELECT 1 FROM orgauthz_contracts c WHERE c.host_id = o.id AND c.ended_at IS NULL) THEN 1 ELSE 0 END
-			WHEN m.status <> 'active' OR m.expires_at IS NOT NULL OR mr.expires_at IS NOT NULL THEN 1
-			WHEN EXISTS (SELECT 1 FROM orgauthz_team_members tm WHERE tm.org_id = m.org_id AND tm.user_id = m.user_id) THEN 1
-			WHEN EXISTS (SELECT 1 FROM orgauthz_group_members gm JOIN orgauthz_group_roles gr
-				ON gr.org_id = m.org_id AND gr.group_id = gm.group_id WHERE gm.user_id = m.user_id) THEN 1 ELSE 0 END AS v
+		CASE WHEN o.id IS NULL THEN 0 WHEN o.parent_id <> '' OR o.delete_at IS NOT NULL OR u.kind <> 'user' THEN -1
+			WHEN m.user_id IS NULL THEN
+				COALESCE((SELECT revision FROM orgauthz_scopes WHERE kind = 7 AND org = '' AND id = q.org), 0)
+			WHEN m.status <> 'active' OR m.expires_at IS NOT NULL OR mr.expires_at IS NOT NULL THEN -1
+			WHEN EXISTS (SELECT 1 FROM orgauthz_team_members tm WHERE tm.org_id = m.org_id AND tm.user_id = m.user_id) THEN -1
+			WHEN EXISTS (SELECT 1 FROM orgauthz_group_roles gr WHERE gr.org_id = m.org_id) THEN -1 ELSE 0 END AS t
 	`
 	resolveJoins = `
 	LEFT JOIN orgauthz_organizations o ON o.id = q.org AND o.deleted_at IS NULL
@@ -61,20 +58,26 @@ var errNoAnswer = errors.New("the database server is a standby, or in recovery, 
 
 // resolved is one row of a first statement.
 type resolved struct {
-	org                                                                 string
-	organization, member, blocked, more                                 bool
-	name, status, metadata, security                                    string
-	kind, memberMetadata                                                string
-	roleID, roleName, permissions, apiPermissions                       string
-	nameRev, orgRev, membershipRev, principalRev, roleRev, contractsRev uint64
-	tokensValidAfter                                                    int64
+	org                                                   string
+	organization, member, blocked                         bool
+	name, status, metadata, security                      string
+	kind, memberMetadata                                  string
+	roleID, roleName, permissions, apiPermissions         string
+	nameRev, orgRev, membershipRev, principalRev, roleRev uint64
+	tokensValidAfter                                      int64
+	contracts                                             int64 // revision of the set of contracts, for no member; -1 for more
+}
+
+// more reports whether a first statement does not answer.
+func (r *resolved) more() bool {
+	return r.contracts < 0 || r.contracts > 0 && !r.member && r.principalRev > 0
 }
 
 func scanResolved(row scanner) (r resolved, err error) {
 	err = row.Scan(&r.org, &r.organization, &r.name, &r.status, &r.metadata, &r.security,
 		&r.member, &r.kind, &r.memberMetadata, &r.blocked,
 		&r.roleID, &r.roleName, &r.permissions, &r.apiPermissions,
-		&r.nameRev, &r.orgRev, &r.membershipRev, &r.principalRev, &r.roleRev, &r.contractsRev, &r.tokensValidAfter, &r.more)
+		&r.nameRev, &r.orgRev, &r.membershipRev, &r.principalRev, &r.roleRev, &r.tokensValidAfter, &r.contracts)
 	return r, err
 }
 
@@ -106,9 +109,9 @@ func newQuestion(q Query) (question, bool) {
 // teams, groups, and for whoever is no member the contracts of the organization and what these depend on. (What is deleted for
 // ever never changes again and is left out.)
 //
-// It is one statement, or two where an organization has a parent or is to be deleted, a member is suspended, expires, or has
-// teams or groups with roles, whoever is no member could be admitted by a contract, and for machines. Each of them is one
-// snapshot, and the second answers alone.
+// It is one statement, or two where an organization has a parent or is to be deleted, or groups hold roles there, a member is
+// suspended, expires, or is in a team, whoever is no member could be admitted by a contract, and for machines. Each of them is
+// one snapshot, and the second answers alone.
 func (e *Engine) Resolve(ctx context.Context, q Query) (*Access, error) {
 	asOf := e.cfg.Clock()
 	asked, ok := newQuestion(q)
@@ -152,8 +155,8 @@ func (e *Engine) resolve(ctx context.Context, q question) (a *Access, more bool,
 	a = &Access{Principal: q.principal, Standing: StandingNoOrganization}
 	for first := true; rows.Next(); first = false {
 		r, err := scanResolved(rows)
-		if err != nil || r.more {
-			return nil, r.more, err
+		if err != nil || r.more() {
+			return nil, err == nil, err
 		}
 		if first {
 			if err := a.begin(r, q); err != nil {
@@ -192,7 +195,7 @@ func (a *Access) begin(r resolved, q question) (err error) {
 		a.Vector = append(a.Vector, Revision{MembershipScope(r.org, q.principal), r.membershipRev},
 			Revision{UserScope(q.principal), r.principalRev})
 		if !r.member {
-			a.Vector = append(a.Vector, Revision{ContractsScope(r.org), r.contractsRev})
+			a.Vector = append(a.Vector, Revision{ContractsScope(r.org), uint64(r.contracts)})
 		}
 	}
 	if err := a.Org.fill(r.org, r.name, r.status, r.metadata, r.security); err != nil {
