@@ -65,7 +65,8 @@ var ErrRefreshReused error = &refusal{"the refresh token was used before; all th
 
 // Refresh uses a refresh token of an application up, and returns what it stands for, with the next token of its family. The
 // session counts as active from then on. In an organization's context the user has to be a member still, of an organization
-// that is not suspended, and must not have signed out of it (rule TOK-8).
+// that is not suspended, must not have signed out of it, and must not have been idle for longer than its security policy allows
+// (rules TOK-8, SEC-1).
 //
 // Errors: NotFound (refresh token: unknown, expired, of another client, of a session that has ended, or of a membership that has
 // ended), ErrRefreshReused. Inside a Transact, ErrRefreshReused ends the family only if that is committed nevertheless.
@@ -123,14 +124,17 @@ func (s *Sessions) Refresh(ctx context.Context, client, token string) (*RefreshG
 	return &g, next, nil
 }
 
-// stillThere checks that a session may go on in an organization: it has entered and not left it, and its user has access.
+// stillThere checks that a session may go on in an organization: it has entered and not left it, its user has access, and it was
+// not idle for longer than the organization's security policy allows.
 func (s *Sessions) stillThere(ctx context.Context, tx *transaction, session *Session, org string) error {
 	access, err := tx.access(ctx, org, session.User)
 	if err != nil {
 		return err
 	}
+	demanded := access.Org.Security
+	idle := demanded != nil && demanded.MaxIdle > 0 && tx.cfg.Clock().Sub(session.ActiveAt) > demanded.MaxIdle
 	for _, o := range session.Organizations {
-		if o.ID == org && access.Standing == StandingMember {
+		if o.ID == org && access.Standing == StandingMember && !idle {
 			return nil
 		}
 	}

@@ -170,7 +170,7 @@ func (s *Service) decide(ctx context.Context, e *orgstore.Engine, req Request, a
 	if d.access, err = e.Resolve(ctx, orgstore.Query{Org: step.Organization.ID, Principal: u.ID, Strong: true}); err != nil {
 		return nil, err
 	}
-	if err := unmet(d.access.Org.Security, auth, time.Now()); err != nil {
+	if err := unmet(d.access.Org.Security, auth, s.cfg.now()); err != nil {
 		return nil, f.refused(err)
 	}
 	domain := false

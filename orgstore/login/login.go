@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 )
@@ -21,6 +22,20 @@ type Config struct {
 	// membership is to have, of which JoinedBy does not count, and refuses by returning an *Error. It runs outside of any
 	// transaction and may run again for the same login.
 	Join func(ctx context.Context, j Joining) (orgstore.MemberOptions, error)
+	// RolesClaim is the claim of access tokens that holds the names of the user's roles, a URL or "roles" (rule TOK-3). Empty means
+	// none. It never replaces another claim.
+	RolesClaim string
+	// IDTokenLifetime is how long ID tokens are good. 0 means 10 hours.
+	IDTokenLifetime time.Duration
+	// Clock tells the time; give the one of the engine's Config. Nil means time.Now.
+	Clock func() time.Time
+}
+
+func (c *Config) now() time.Time {
+	if c.Clock == nil {
+		return time.Now()
+	}
+	return c.Clock()
 }
 
 // Service decides logins to the organizations of one engine. Make one with New; it may be used by any number of goroutines.

@@ -292,11 +292,14 @@ func (f *flow) inOrganization(ctx context.Context) (*Step, error) {
 	return f.enter(ctx, o)
 }
 
+// errNamesOff refuses a name where the tenant does not allow names.
+var errNamesOff = invalid("authorization request parameter organization must be an organization id")
+
 // sent returns the organization of the request (rules LOG-1, LOG-2).
 func (f *flow) sent(ctx context.Context) (*organization, error) {
 	ref := f.req.Organization
 	if !orgstore.IsOrganizationID(ref) && !f.store.names() {
-		return nil, invalid("authorization request parameter organization must be an organization id")
+		return nil, errNamesOff
 	}
 	o, err := f.store.organization(ctx, ref)
 	switch {

@@ -20,7 +20,7 @@ var allCases = []cases{
 	clientGrantCases,
 	userCases,
 	tenantCases,
-	sessionCases,
+	sessionCases, refreshCases,
 	apiKeyCases,
 	groupCases,
 	lifetimeCases,
