@@ -167,7 +167,8 @@ func TestCompleteWithoutContext(t *testing.T) {
 	})
 	t.Run("JIT-1: before the picker", func(t *testing.T) {
 		t.Parallel()
-		s := newStage(t, Config{AlwaysPick: true})
+		s := newStage(t, Config{})
+		s.world.tenant.AskSole = true
 		s.client = application(orgstore.OrganizationRequire, orgstore.PostLoginPrompt)
 		s.assign("rocky", "travel0")
 		s.world.members["sumana"] = []string{"rocky"} // as the store will say

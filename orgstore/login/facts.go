@@ -23,17 +23,21 @@ func (s *Service) read(ctx context.Context, e *orgstore.Engine, id string) (stor
 	if errors.Is(err, orgstore.ErrNotFound) {
 		return nil, nil, &Error{Code: UnauthorizedClient, Description: "unknown client", Show: true}
 	}
-	return &facts{e, c, s.cfg}, c, err
+	if err != nil {
+		return nil, nil, err
+	}
+	tenant, err := e.Tenant.Get(ctx)
+	return &facts{e, c, tenant}, c, err
 }
 
 // facts are those of an engine, for one application.
 type facts struct {
 	e      *orgstore.Engine
 	client *orgstore.Client
-	cfg    Config
+	tenant *orgstore.TenantSettings
 }
 
-func (f *facts) names() bool { return f.cfg.OrganizationNames }
+func (f *facts) settings() *orgstore.TenantSettings { return f.tenant }
 
 func (f *facts) organization(ctx context.Context, ref string) (organization, error) {
 	get := f.e.Organizations.GetByName
@@ -60,6 +64,14 @@ func (f *facts) seen(ctx context.Context, o *orgstore.Organization) (organizatio
 	seen := organization{
 		Organization: Organization{o.ID, o.Name, o.DisplayName}, thirdParties: o.ThirdPartyClientAccess == orgstore.ClientAccessAllow,
 		entitlement: o.AppEntitlement,
+	}
+	if o.AppEntitlement {
+		access, err := f.e.OrganizationClients.Get(ctx, o.ID, f.client.ID)
+		if err != nil && !errors.Is(err, orgstore.ErrNotFound) {
+			return seen, err
+		}
+		seen.listed = err == nil
+		seen.entitled = seen.listed && access.UseForMemberAccess
 	}
 	// What nobody is in the organization says whether it, or one above it, is suspended.
 	access, err := f.e.Resolve(ctx, orgstore.Query{Org: o.ID, Strong: true})
@@ -90,8 +102,15 @@ func (f *facts) discover(ctx context.Context, domain string) (found []organizati
 }
 
 func (f *facts) memberships(ctx context.Context, user, query, after string) (found []Organization, next string, err error) {
+	order := orgstore.ListOptions{Limit: pickerPage, After: after, Sort: orgstore.SortUsed, Descending: true}
+	switch f.tenant.PickerOrder {
+	case orgstore.PickByName:
+		order.Sort, order.Descending = orgstore.SortName, false
+	case orgstore.PickByJoin:
+		order.Sort, order.Descending = orgstore.SortCreated, false
+	}
 	page, err := f.e.Users.Organizations(ctx, user, orgstore.MembershipListOptions{
-		ListOptions: orgstore.ListOptions{Limit: pickerPage, After: after, Sort: orgstore.SortUsed, Descending: true},
+		ListOptions: order,
 		Status:      orgstore.MemberActive, OrganizationStatus: orgstore.OrganizationActive, Query: query,
 	})
 	if errors.Is(err, orgstore.ErrNotFound) {
@@ -197,10 +216,10 @@ func (f *facts) joinable(ctx context.Context, org, email string) (bool, error) {
 }
 
 func (f *facts) defaultDatabase(ctx context.Context) (c Connection, ok bool, err error) {
-	if f.cfg.DefaultDatabase == "" {
+	if f.tenant.DefaultDirectory == "" {
 		return c, false, nil
 	}
-	found, err := f.e.Connections.Get(ctx, f.cfg.DefaultDatabase)
+	found, err := f.e.Connections.Get(ctx, f.tenant.DefaultDirectory)
 	if errors.Is(err, orgstore.ErrNotFound) {
 		return c, false, nil
 	}

@@ -140,6 +140,13 @@ func TestPicker(t *testing.T) {
 			t.Errorf("LOG-5: after %s the picker shows %s", last, got)
 		}
 	}
+	_, err := s.engine.Organizations.Update(t.Context(), s.orgs["granite"], orgstore.OrganizationUpdate{Name: new("zion")})
+	s.ok(err)
+	_, err = s.engine.Tenant.Update(t.Context(), orgstore.TenantUpdate{PickerOrder: new(orgstore.PickByName)})
+	s.ok(err)
+	if got := order(); got != "rocky zion " {
+		t.Errorf("LOG-5: by name the picker shows %s", got)
+	}
 	if got := s.planned(Request{User: "auth0|emilio", Query: "ROC"}); got != "picker rocky" {
 		t.Errorf("LOG-5: a search: %s", got)
 	}
@@ -316,6 +323,31 @@ func TestTravel0(t *testing.T) {
 			_, err := s.engine.Organizations.Update(s.Context(), s.orgs["rocky"], orgstore.OrganizationUpdate{AppEntitlement: new(true)})
 			s.ok(err)
 			return s.in(Request{Organization: "rocky"}, "auth0|jonno", "travel0"), "invalid_request: parameter organization is invalid: rocky"
+		},
+		"APP-1: entitlement with an association": func(s *scene) (string, string) {
+			_, err := s.engine.OrganizationClients.Add(s.Context(), s.orgs["rocky"],
+				orgstore.NewOrganizationClient{ClientID: "adventures", UseForMemberAccess: true})
+			s.ok(err)
+			_, err = s.engine.Organizations.Update(s.Context(), s.orgs["rocky"], orgstore.OrganizationUpdate{AppEntitlement: new(true)})
+			s.ok(err)
+			return s.in(Request{Organization: "rocky"}, "auth0|jonno", "travel0"), "rocky"
+		},
+		"LOG-2: a name before the tenant allows it": func(s *scene) (string, string) {
+			r, err := s.Plan(s.Context(), Request{Client: "adventures", Organization: "Rocky"})
+			return s.shown(&Result{Step: r}, err), "invalid_request: authorization request parameter organization must be an organization id"
+		},
+		"LOG-2: a name where the tenant allows it": func(s *scene) (string, string) {
+			_, err := s.engine.Tenant.Update(s.Context(), orgstore.TenantUpdate{OrganizationNames: new(true)})
+			s.ok(err)
+			r, err := s.Plan(s.Context(), Request{Client: "adventures", Organization: "Rocky"})
+			return s.shown(&Result{Step: r}, err), "credentials for rocky travel0"
+		},
+		"LOG-4: the tenant's default database": func(s *scene) (string, string) {
+			made, _, err := s.engine.Connections.Create(s.Context(), orgstore.Connection{Name: "customers", Strategy: "auth0"})
+			s.ok(err)
+			_, err = s.engine.Tenant.Update(s.Context(), orgstore.TenantUpdate{DefaultDirectory: &made.ID})
+			s.ok(err)
+			return s.planned(Request{Identifier: "emilio@example.com"}), "credentials customers"
 		},
 		"SEC-1: a policy that allows another connection": func(s *scene) (string, string) {
 			_, err := s.engine.Organizations.SetSecurity(s.Context(), s.orgs["rocky"],

@@ -25,7 +25,10 @@ func (h *hall) now() time.Time { return h.begun.Add(time.Duration(h.ahead.Load()
 func (h *hall) wait(d time.Duration) { h.ahead.Add(int64(d)) }
 
 // allowNames lets the tenant allow names of organizations.
-func (h *hall) allowNames() { h.cfg.OrganizationNames = true }
+func (h *hall) allowNames() {
+	h.Helper()
+	h.done(h.engine.Tenant.Update(h.Context(), orgstore.TenantUpdate{OrganizationNames: new(true)}))
+}
 
 func newHall(t *testing.T) *hall {
 	t.Helper()

@@ -9,15 +9,6 @@ import (
 
 // Config is what a Service can be told. The zero value is ready for use.
 type Config struct {
-	// MergeConnections shows the application's connections beside the organization's own when a login is for an organization.
-	MergeConnections bool
-	// AlwaysPick shows the picker also to users of one organization whose application requires one.
-	AlwaysPick bool
-	// OrganizationNames accepts names of organizations where ids are expected (rule LOG-2).
-	OrganizationNames bool
-	// DefaultDatabase is the id of the database connection that asks for a password when no other one is known, also where an
-	// application has it not enabled (rule LOG-4); empty for none.
-	DefaultDatabase string
 	// Join, if set, is asked before a login makes somebody a member by itself (rule JIT-2). It approves by returning what the
 	// membership is to have, of which JoinedBy does not count, and refuses by returning an *Error. It runs outside of any
 	// transaction and may run again for the same login.
@@ -51,7 +42,7 @@ func (s *Service) flow(ctx context.Context, e *orgstore.Engine, req Request) (*f
 	if err != nil {
 		return nil, err
 	}
-	f := &flow{store: facts, cfg: s.cfg, req: req, client: c}
+	f := &flow{store: facts, req: req, client: c}
 	return f, f.host(ctx)
 }
 
@@ -68,8 +59,8 @@ func (s *Service) Plan(ctx context.Context, req Request) (*Step, error) {
 
 // store is what Plan looks up.
 type store interface {
-	// names reports whether the tenant allows names of organizations where ids are expected.
-	names() bool
+	// settings are the tenant's.
+	settings() *orgstore.TenantSettings
 	// organization returns the organization with this id or name, as the application sees it, or an ErrNotFound.
 	organization(ctx context.Context, ref string) (organization, error)
 	// atHost returns the organization that has the host as its login domain, or an ErrNotFound.

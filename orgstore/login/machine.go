@@ -44,7 +44,7 @@ func (s *Service) ClientCredentials(ctx context.Context, req MachineRequest) (*T
 		return nil, err
 	}
 	facts := &Facts{
-		Client: client, Grant: grant, Scope: req.Scope, Now: s.cfg.now(), Names: f.store.names(), RolesClaim: s.cfg.RolesClaim,
+		Client: client, Grant: grant, Scope: req.Scope, Now: s.cfg.now(), Names: f.store.settings().OrganizationNames, RolesClaim: s.cfg.RolesClaim,
 	}
 	if facts.API, err = audience(ctx, s.engine, req.Audience); err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func grantedFor(g *orgstore.ClientGrant, c *orgstore.Client, sent string) (strin
 // that the grant does not reach, gives one answer.
 func (f *flow) entitled(ctx context.Context, e *orgstore.Engine, g *orgstore.ClientGrant) (*orgstore.Access, error) {
 	ref := f.req.Organization
-	if !orgstore.IsOrganizationID(ref) && !f.store.names() {
+	if !orgstore.IsOrganizationID(ref) && !f.store.settings().OrganizationNames {
 		return nil, errNamesOff
 	}
 	a, err := e.Resolve(ctx, orgstore.Query{Org: ref, Principal: orgstore.ClientPrincipal(f.client.ID), Strong: true})

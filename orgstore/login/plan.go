@@ -77,7 +77,6 @@ type Organization struct {
 // flow is one Plan: the request, what is known of its client, and where to look up the rest.
 type flow struct {
 	store  store
-	cfg    Config
 	req    Request
 	client *orgstore.Client
 
@@ -276,7 +275,7 @@ func (f *flow) picker(ctx context.Context, way way) (*Step, error) {
 		return f.personal(ctx)
 	case len(found) == 0:
 		return nil, invalid("client requires organization membership, but user does not belong to any organization")
-	case len(found) == 1 && !way.personal && !f.cfg.AlwaysPick:
+	case len(found) == 1 && !way.personal && !f.store.settings().AskSole:
 		f.req.Organization = found[0].ID
 		return f.inOrganization(ctx)
 	}
@@ -298,7 +297,7 @@ var errNamesOff = invalid("authorization request parameter organization must be 
 // sent returns the organization of the request (rules LOG-1, LOG-2).
 func (f *flow) sent(ctx context.Context) (*organization, error) {
 	ref := f.req.Organization
-	if !orgstore.IsOrganizationID(ref) && !f.store.names() {
+	if !orgstore.IsOrganizationID(ref) && !f.store.settings().OrganizationNames {
 		return nil, errNamesOff
 	}
 	o, err := f.store.organization(ctx, ref)
@@ -368,7 +367,7 @@ func (f *flow) redirect() error {
 func (f *flow) connections(ctx context.Context, o *organization) ([]Connection, error) {
 	connections, err := f.store.organizationConnections(ctx, o.ID)
 	connections = permitted(o.security, f.open(connections))
-	if err != nil || !f.cfg.MergeConnections {
+	if err != nil || !f.store.settings().MergeConnections {
 		return connections, err
 	}
 	more, err := f.clientConnections(ctx)

@@ -12,7 +12,7 @@ import (
 
 // world is a store of facts.
 type world struct {
-	allowNames    bool
+	tenant        orgstore.TenantSettings
 	organizations []organization
 	domains       map[string][]string     // domain -> names
 	members       map[string][]string     // user -> names
@@ -22,7 +22,7 @@ type world struct {
 	err           error  // of every look-up
 }
 
-func (w *world) names() bool { return w.allowNames }
+func (w *world) settings() *orgstore.TenantSettings { return &w.tenant }
 
 func (w *world) organization(_ context.Context, ref string) (organization, error) {
 	for _, o := range w.organizations {
@@ -163,8 +163,8 @@ func application(usage orgstore.OrganizationUsage, behavior orgstore.Organizatio
 	return orgstore.Client{FirstParty: true, OrganizationUsage: usage, OrganizationRequireBehavior: behavior}
 }
 
-func planned(w *world, c orgstore.Client, cfg Config, req Request) string {
-	service := Service{nil, cfg, func(context.Context, *orgstore.Engine, string) (store, *orgstore.Client, error) { return w, &c, nil }}
+func planned(w *world, c orgstore.Client, req Request) string {
+	service := Service{nil, Config{}, func(context.Context, *orgstore.Engine, string) (store, *orgstore.Client, error) { return w, &c, nil }}
 	s, err := service.Plan(context.Background(), req)
 	if refused, ok := errors.AsType[*Error](err); ok {
 		if refused.Show {
@@ -228,7 +228,7 @@ func TestBehavior(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			req := Request{Organization: tt.sent, User: tt.user, UserConnection: "con_travel0"}
-			if got := planned(travel0(), application(tt.usage, tt.behavior), Config{}, req); got != tt.want {
+			if got := planned(travel0(), application(tt.usage, tt.behavior), req); got != tt.want {
 				t.Errorf("%s\nwant %s", got, tt.want)
 			}
 		})
@@ -256,114 +256,115 @@ func TestPlan(t *testing.T) {
 		many.organizations = append(many.organizations, organization{Organization: Organization{ID: "org_" + name, Name: name}})
 		many.members["jonno"] = append(many.members["jonno"], name)
 	}
+	merging, asking := travel0(), travel0()
+	merging.tenant.MergeConnections, asking.tenant.AskSole = true, true
 	named, preset, failing, empty := travel0(), travel0(), travel0(), travel0()
-	named.allowNames, preset.preset, failing.err, empty.application = true, "customers", orgstore.ErrUnavailable, nil
+	named.tenant.OrganizationNames, preset.preset, failing.err, empty.application = true, "customers", orgstore.ErrUnavailable, nil
 
 	for _, tt := range []struct {
 		name string
 		w    *world
 		c    orgstore.Client
-		cfg  Config
 		req  Request
 		want string
 	}{
-		{"LOG-1: unknown", nil, allow, Config{}, Request{Organization: "org_unknown"}, "invalid_request: parameter organization is invalid: org_unknown"},
-		{"LOG-1: suspended", nil, allow, Config{}, Request{Organization: "org_suspended"}, "invalid_request: parameter organization is invalid: org_suspended"},
-		{"LOG-1: what cannot be told", nil, allow, Config{}, Request{Organization: "org_\"x\n"}, "invalid_request: parameter organization is invalid"},
-		{"LOG-1: too long", nil, allow, Config{}, Request{Organization: "org_" + strings.Repeat("x", 47)}, "invalid_request: parameter organization is invalid"},
-		{"LOG-1: an unknown name", named, allow, Config{}, Request{Organization: "unknown"}, "invalid_request: parameter organization is invalid: unknown"},
-		{"LOG-1: a suspended one's name", named, allow, Config{}, Request{Organization: "suspended"}, "invalid_request: parameter organization is invalid: suspended"},
-		{"LOG-1: a store that does not answer is no refusal", failing, allow, Config{}, Request{Organization: "org_rocky"}, "unknown: " + orgstore.ErrUnavailable.Error()},
-		{"LOG-2: a name that the tenant does not allow", nil, allow, Config{}, Request{Organization: "rocky"}, wantedID},
-		{"LOG-2: an unknown name that the tenant does not allow", nil, allow, Config{}, Request{Organization: "unknown"}, wantedID},
-		{"LOG-2: a name", named, allow, Config{}, Request{Organization: "Rocky"}, "credentials +signup for rocky travel0"},
-		{"LOG-2: an id where names are allowed", named, allow, Config{}, Request{Organization: "org_rocky"}, "credentials +signup for rocky travel0"},
+		{"LOG-1: unknown", nil, allow, Request{Organization: "org_unknown"}, "invalid_request: parameter organization is invalid: org_unknown"},
+		{"LOG-1: suspended", nil, allow, Request{Organization: "org_suspended"}, "invalid_request: parameter organization is invalid: org_suspended"},
+		{"LOG-1: what cannot be told", nil, allow, Request{Organization: "org_\"x\n"}, "invalid_request: parameter organization is invalid"},
+		{"LOG-1: too long", nil, allow, Request{Organization: "org_" + strings.Repeat("x", 47)}, "invalid_request: parameter organization is invalid"},
+		{"LOG-1: an unknown name", named, allow, Request{Organization: "unknown"}, "invalid_request: parameter organization is invalid: unknown"},
+		{"LOG-1: a suspended one's name", named, allow, Request{Organization: "suspended"}, "invalid_request: parameter organization is invalid: suspended"},
+		{"LOG-1: a store that does not answer is no refusal", failing, allow, Request{Organization: "org_rocky"}, "unknown: " + orgstore.ErrUnavailable.Error()},
+		{"LOG-2: a name that the tenant does not allow", nil, allow, Request{Organization: "rocky"}, wantedID},
+		{"LOG-2: an unknown name that the tenant does not allow", nil, allow, Request{Organization: "unknown"}, wantedID},
+		{"LOG-2: a name", named, allow, Request{Organization: "Rocky"}, "credentials +signup for rocky travel0"},
+		{"LOG-2: an id where names are allowed", named, allow, Request{Organization: "org_rocky"}, "credentials +signup for rocky travel0"},
 
-		{"LOG-3: the organization's connections only", nil, allow, Config{}, Request{Organization: "org_granite"}, "credentials for granite granite-okta travel0"},
-		{"LOG-3: the application's beside them", nil, allow, Config{MergeConnections: true}, Request{Organization: "org_granite"}, "credentials for granite google granite-okta travel0 travel0-ad"},
-		{"LOG-3: a hidden one is not shown", nil, allow, Config{}, Request{Organization: "org_adventurez"}, "credentials for adventurez google"},
-		{"LOG-3: a hidden one by its name", nil, allow, Config{}, Request{Organization: "org_adventurez", Connection: "adventurez-saml"}, "connection adventurez-saml for adventurez"},
-		{"LOG-3: a hidden one by its id", nil, allow, Config{}, Request{Organization: "org_adventurez", Connection: "con_adventurez-saml"}, "connection adventurez-saml for adventurez"},
-		{"LOG-3: a hidden one by e-mail domain", nil, allow, Config{}, Request{Organization: "org_adventurez", Identifier: "Sumana@AdventureZ.example"}, "connection adventurez-saml for adventurez"},
-		{"LOG-3: login_hint decides nothing", nil, allow, Config{}, Request{Organization: "org_adventurez", LoginHint: "sumana@adventurez.example"}, "credentials for adventurez google"},
-		{"LOG-3: a database by its name has a page", nil, allow, Config{}, Request{Organization: "org_granite", Connection: "travel0"}, "credentials for granite travel0"},
-		{"LOG-3: a connection of the application only", nil, allow, Config{}, Request{Organization: "org_rocky", Connection: "google"}, notEnabled},
-		{"LOG-3: an unknown connection", nil, allow, Config{}, Request{Organization: "org_rocky", Connection: "unknown"}, notEnabled},
-		{"LOG-3: none enabled", nil, allow, Config{}, Request{Organization: "org_bare"}, "invalid_request: no connections enabled for the organization"},
-		{"LOG-3: none visible", nil, allow, Config{}, Request{Organization: "org_veiled"}, "invalid_request: no connections enabled for the organization are visible"},
-		{"LOG-3: none for the application", empty, deny, Config{}, Request{}, "invalid_request: no connections enabled for the client"},
-		{"LOG-3: a session through a connection of the organization", nil, allow, Config{}, Request{Organization: "org_rocky", User: "jonno", UserConnection: "con_travel0"}, "complete for rocky"},
-		{"LOG-3: a session through another connection", nil, allow, Config{}, Request{Organization: "org_rocky", User: "jonno", UserConnection: "con_google"}, "credentials +signup for rocky travel0"},
-		{"LOG-3: begin with signing up", nil, allow, Config{}, Request{Organization: "org_rocky", Screen: "signup"}, "credentials +begin-with-signup +signup for rocky travel0"},
-		{"LOG-3: nothing to sign up at", nil, allow, Config{}, Request{Organization: "org_granite", Screen: "signup"}, "credentials for granite granite-okta travel0"},
+		{"LOG-3: the organization's connections only", nil, allow, Request{Organization: "org_granite"}, "credentials for granite granite-okta travel0"},
+		{"LOG-3: the application's beside them", merging, allow, Request{Organization: "org_granite"}, "credentials for granite google granite-okta travel0 travel0-ad"},
+		{"LOG-3: a hidden one is not shown", nil, allow, Request{Organization: "org_adventurez"}, "credentials for adventurez google"},
+		{"LOG-3: a hidden one by its name", nil, allow, Request{Organization: "org_adventurez", Connection: "adventurez-saml"}, "connection adventurez-saml for adventurez"},
+		{"LOG-3: a hidden one by its id", nil, allow, Request{Organization: "org_adventurez", Connection: "con_adventurez-saml"}, "connection adventurez-saml for adventurez"},
+		{"LOG-3: a hidden one by e-mail domain", nil, allow, Request{Organization: "org_adventurez", Identifier: "Sumana@AdventureZ.example"}, "connection adventurez-saml for adventurez"},
+		{"LOG-3: login_hint decides nothing", nil, allow, Request{Organization: "org_adventurez", LoginHint: "sumana@adventurez.example"}, "credentials for adventurez google"},
+		{"LOG-3: a database by its name has a page", nil, allow, Request{Organization: "org_granite", Connection: "travel0"}, "credentials for granite travel0"},
+		{"LOG-3: a connection of the application only", nil, allow, Request{Organization: "org_rocky", Connection: "google"}, notEnabled},
+		{"LOG-3: an unknown connection", nil, allow, Request{Organization: "org_rocky", Connection: "unknown"}, notEnabled},
+		{"LOG-3: none enabled", nil, allow, Request{Organization: "org_bare"}, "invalid_request: no connections enabled for the organization"},
+		{"LOG-3: none visible", nil, allow, Request{Organization: "org_veiled"}, "invalid_request: no connections enabled for the organization are visible"},
+		{"LOG-3: none for the application", empty, deny, Request{}, "invalid_request: no connections enabled for the client"},
+		{"LOG-3: a session through a connection of the organization", nil, allow, Request{Organization: "org_rocky", User: "jonno", UserConnection: "con_travel0"}, "complete for rocky"},
+		{"LOG-3: a session through another connection", nil, allow, Request{Organization: "org_rocky", User: "jonno", UserConnection: "con_google"}, "credentials +signup for rocky travel0"},
+		{"LOG-3: begin with signing up", nil, allow, Request{Organization: "org_rocky", Screen: "signup"}, "credentials +begin-with-signup +signup for rocky travel0"},
+		{"LOG-3: nothing to sign up at", nil, allow, Request{Organization: "org_granite", Screen: "signup"}, "credentials for granite granite-okta travel0"},
 
-		{"LOG-4: methods", nil, pre, Config{}, Request{}, "organization +personal email organization_name"},
-		{"LOG-4: a name", nil, pre, Config{}, Request{Entered: "Granite"}, "credentials for granite granite-okta travel0"},
-		{"LOG-4: a name where names are not asked for", nil, byEmail, Config{}, Request{Entered: "granite"}, noOrganization},
-		{"LOG-4: an e-mail address where only names are asked for", nil, byName, Config{}, Request{Entered: "hiroko@granite.example"}, noOrganization},
-		{"LOG-4: a domain of one", nil, pre, Config{}, Request{Entered: "hiroko@Granite.example"}, "connection for granite granite-okta"},
-		{"LOG-4: a domain of several", nil, pre, Config{}, Request{Entered: "x@shared.example"}, "picker +personal granite rocky"},
-		{"LOG-4: a domain of none", nil, pre, Config{}, Request{Entered: "x@unknown.example"}, noOrganization},
-		{"LOG-4: a domain of a suspended one", nil, pre, Config{}, Request{Entered: "x@gone.example"}, noOrganization},
-		{"LOG-4: a suspended one's name", nil, pre, Config{}, Request{Entered: "suspended"}, noOrganization},
-		{"LOG-4: an unknown name", nil, pre, Config{}, Request{Entered: "unknown"}, noOrganization},
-		{"LOG-4: no address", nil, pre, Config{}, Request{Entered: "@granite.example"}, noOrganization},
-		{"LOG-4: two addresses", nil, pre, Config{}, Request{Entered: "x@evil.example@granite.example"}, noOrganization},
-		{"LOG-4: a personal account", nil, pre, Config{}, Request{Personal: true}, "credentials google travel0 travel0-ad"},
-		{"LOG-4: no personal account under require", nil, post, Config{}, Request{Personal: true, User: "jonno"}, "invalid_request: parameter organization is required for this client"},
-		{"LOG-4: no personal account beside an organization", nil, allow, Config{}, Request{Personal: true, Organization: "org_rocky"}, "invalid_request: parameter organization is required for this client"},
-		{"LOG-4: the application's enterprise connection", nil, post, Config{}, Request{Identifier: "a@travel0.example"}, "connection travel0-ad"},
-		{"LOG-4: any organization's enterprise connection", nil, post, Config{}, Request{Identifier: "sumana@adventurez.example"}, "connection adventurez-saml"},
-		{"LOG-4: no organization's where none can be picked", nil, allow, Config{}, Request{Identifier: "sumana@adventurez.example"}, "credentials travel0"},
-		{"LOG-4: no organization's under deny", nil, deny, Config{}, Request{Identifier: "sumana@adventurez.example"}, "credentials travel0"},
-		{"LOG-4: the default database", preset, post, Config{}, Request{Identifier: "x@unknown.example"}, "credentials customers"},
-		{"LOG-4: the application's database", nil, post, Config{}, Request{Identifier: "x@unknown.example"}, "credentials travel0"},
-		{"LOG-4: an identifier that is no address", nil, post, Config{}, Request{Identifier: "emilio"}, "credentials travel0"},
-		{"LOG-4: the connection parameter comes first", nil, post, Config{}, Request{Connection: "google", Identifier: "x@travel0.example"}, "connection google"},
-		{"LOG-4: a connection that the application has not", nil, post, Config{}, Request{Connection: "granite-okta"}, "invalid_request: the connection is not enabled for the client"},
+		{"LOG-4: methods", nil, pre, Request{}, "organization +personal email organization_name"},
+		{"LOG-4: a name", nil, pre, Request{Entered: "Granite"}, "credentials for granite granite-okta travel0"},
+		{"LOG-4: a name where names are not asked for", nil, byEmail, Request{Entered: "granite"}, noOrganization},
+		{"LOG-4: an e-mail address where only names are asked for", nil, byName, Request{Entered: "hiroko@granite.example"}, noOrganization},
+		{"LOG-4: a domain of one", nil, pre, Request{Entered: "hiroko@Granite.example"}, "connection for granite granite-okta"},
+		{"LOG-4: a domain of several", nil, pre, Request{Entered: "x@shared.example"}, "picker +personal granite rocky"},
+		{"LOG-4: a domain of none", nil, pre, Request{Entered: "x@unknown.example"}, noOrganization},
+		{"LOG-4: a domain of a suspended one", nil, pre, Request{Entered: "x@gone.example"}, noOrganization},
+		{"LOG-4: a suspended one's name", nil, pre, Request{Entered: "suspended"}, noOrganization},
+		{"LOG-4: an unknown name", nil, pre, Request{Entered: "unknown"}, noOrganization},
+		{"LOG-4: no address", nil, pre, Request{Entered: "@granite.example"}, noOrganization},
+		{"LOG-4: two addresses", nil, pre, Request{Entered: "x@evil.example@granite.example"}, noOrganization},
+		{"LOG-4: a personal account", nil, pre, Request{Personal: true}, "credentials google travel0 travel0-ad"},
+		{"LOG-4: no personal account under require", nil, post, Request{Personal: true, User: "jonno"}, "invalid_request: parameter organization is required for this client"},
+		{"LOG-4: no personal account beside an organization", nil, allow, Request{Personal: true, Organization: "org_rocky"}, "invalid_request: parameter organization is required for this client"},
+		{"LOG-4: the application's enterprise connection", nil, post, Request{Identifier: "a@travel0.example"}, "connection travel0-ad"},
+		{"LOG-4: any organization's enterprise connection", nil, post, Request{Identifier: "sumana@adventurez.example"}, "connection adventurez-saml"},
+		{"LOG-4: no organization's where none can be picked", nil, allow, Request{Identifier: "sumana@adventurez.example"}, "credentials travel0"},
+		{"LOG-4: no organization's under deny", nil, deny, Request{Identifier: "sumana@adventurez.example"}, "credentials travel0"},
+		{"LOG-4: the default database", preset, post, Request{Identifier: "x@unknown.example"}, "credentials customers"},
+		{"LOG-4: the application's database", nil, post, Request{Identifier: "x@unknown.example"}, "credentials travel0"},
+		{"LOG-4: an identifier that is no address", nil, post, Request{Identifier: "emilio"}, "credentials travel0"},
+		{"LOG-4: the connection parameter comes first", nil, post, Request{Connection: "google", Identifier: "x@travel0.example"}, "connection google"},
+		{"LOG-4: a connection that the application has not", nil, post, Request{Connection: "granite-okta"}, "invalid_request: the connection is not enabled for the client"},
 
-		{"LOG-5: a page", many, post, Config{}, Request{User: "jonno"}, "picker +more oaa oab oac oad oae oaf oag oah oai oaj oak oal oam oan oao oap oaq oar oas rocky"},
-		{"LOG-5: the last page", many, post, Config{}, Request{User: "jonno", After: "obm"}, "picker obn obo obp obq obr obs rocky"},
-		{"LOG-5: search", many, post, Config{}, Request{User: "jonno", Query: "ob"}, "picker oba obb obc obd obe obf obg obh obi obj obk obl obm obn obo obp obq obr obs"},
-		{"LOG-5: nothing found is no refusal", many, post, Config{}, Request{User: "jonno", Query: "zz"}, "picker"},
-		{"LOG-5: the switch", nil, post, Config{AlwaysPick: true}, Request{User: "jonno"}, "picker rocky"},
-		{"LOG-5: continue personally", nil, application("allow", orgstore.PostLoginPrompt), Config{}, Request{User: "emilio", Personal: true}, "complete"},
-		{"LOG-5: a pick", nil, post, Config{}, Request{User: "emilio", UserConnection: "con_travel0", Organization: "org_granite"}, "complete for granite"},
-		{"LOG-5: a pick whose connections are others", nil, post, Config{}, Request{User: "emilio", UserConnection: "con_travel0", Organization: "org_adventurez"}, "credentials for adventurez google"},
+		{"LOG-5: a page", many, post, Request{User: "jonno"}, "picker +more oaa oab oac oad oae oaf oag oah oai oaj oak oal oam oan oao oap oaq oar oas rocky"},
+		{"LOG-5: the last page", many, post, Request{User: "jonno", After: "obm"}, "picker obn obo obp obq obr obs rocky"},
+		{"LOG-5: search", many, post, Request{User: "jonno", Query: "ob"}, "picker oba obb obc obd obe obf obg obh obi obj obk obl obm obn obo obp obq obr obs"},
+		{"LOG-5: nothing found is no refusal", many, post, Request{User: "jonno", Query: "zz"}, "picker"},
+		{"LOG-5: the switch", asking, post, Request{User: "jonno"}, "picker rocky"},
+		{"LOG-5: continue personally", nil, application("allow", orgstore.PostLoginPrompt), Request{User: "emilio", Personal: true}, "complete"},
+		{"LOG-5: a pick", nil, post, Request{User: "emilio", UserConnection: "con_travel0", Organization: "org_granite"}, "complete for granite"},
+		{"LOG-5: a pick whose connections are others", nil, post, Request{User: "emilio", UserConnection: "con_travel0", Organization: "org_adventurez"}, "credentials for adventurez google"},
 
-		{"LOG-8: a login domain is the context", nil, allow, Config{}, Request{Host: "rocky.login.example"}, "credentials +signup for rocky travel0"},
-		{"LOG-8: and asks for no organization", nil, pre, Config{}, Request{Host: "rocky.login.example"}, "credentials +signup for rocky travel0"},
-		{"LOG-8: the same organization by id", nil, allow, Config{}, Request{Host: "rocky.login.example", Organization: "org_rocky"}, "credentials +signup for rocky travel0"},
-		{"LOG-8: the same organization by name", nil, allow, Config{}, Request{Host: "rocky.login.example", Organization: "Rocky"}, "credentials +signup for rocky travel0"},
-		{"LOG-8: another organization", nil, allow, Config{}, Request{Host: "rocky.login.example", Organization: "org_granite"}, "invalid_request: parameter organization is invalid: org_granite"},
-		{"LOG-8: a host that leads nowhere", nil, allow, Config{}, Request{Host: "travel0.example"}, "credentials google travel0 travel0-ad"},
-		{"LOG-8: a suspended organization", nil, allow, Config{}, Request{Host: "suspended.login.example"}, "invalid_request: parameter organization is invalid: org_suspended"},
-		{"LOG-8: an application that allows no organizations", nil, deny, Config{}, Request{Host: "rocky.login.example"}, "invalid_request: parameter organization is not allowed for this client"},
-		{"LOG-8: an error goes nowhere it must not", nil, allow, Config{}, Request{Host: "rocky.login.example", Organization: "org_granite", RedirectURI: "https://evil.example"}, "show invalid_request: parameter organization is invalid: org_granite"},
+		{"LOG-8: a login domain is the context", nil, allow, Request{Host: "rocky.login.example"}, "credentials +signup for rocky travel0"},
+		{"LOG-8: and asks for no organization", nil, pre, Request{Host: "rocky.login.example"}, "credentials +signup for rocky travel0"},
+		{"LOG-8: the same organization by id", nil, allow, Request{Host: "rocky.login.example", Organization: "org_rocky"}, "credentials +signup for rocky travel0"},
+		{"LOG-8: the same organization by name", nil, allow, Request{Host: "rocky.login.example", Organization: "Rocky"}, "credentials +signup for rocky travel0"},
+		{"LOG-8: another organization", nil, allow, Request{Host: "rocky.login.example", Organization: "org_granite"}, "invalid_request: parameter organization is invalid: org_granite"},
+		{"LOG-8: a host that leads nowhere", nil, allow, Request{Host: "travel0.example"}, "credentials google travel0 travel0-ad"},
+		{"LOG-8: a suspended organization", nil, allow, Request{Host: "suspended.login.example"}, "invalid_request: parameter organization is invalid: org_suspended"},
+		{"LOG-8: an application that allows no organizations", nil, deny, Request{Host: "rocky.login.example"}, "invalid_request: parameter organization is not allowed for this client"},
+		{"LOG-8: an error goes nowhere it must not", nil, allow, Request{Host: "rocky.login.example", Organization: "org_granite", RedirectURI: "https://evil.example"}, "show invalid_request: parameter organization is invalid: org_granite"},
 
-		{"APP-1: a third party is blocked", nil, third, Config{}, Request{Organization: "org_rocky"}, "invalid_request: parameter organization is invalid: org_rocky"},
-		{"APP-1: a third party is allowed", nil, third, Config{}, Request{Organization: "org_open"}, "credentials +signup for open travel0"},
-		{"APP-1: a third party uses domain-level connections only", nil, third, Config{}, Request{Organization: "org_open", Connection: "open-okta"}, notEnabled},
-		{"APP-1: the tenant's own use the others too", nil, allow, Config{}, Request{Organization: "org_open", Connection: "open-okta"}, "connection for open open-okta"},
-		{"APP-1: not entitled", nil, allow, Config{}, Request{Organization: "org_entitled"}, "invalid_request: parameter organization is invalid: org_entitled"},
-		{"APP-1: entitled", nil, allow, Config{}, Request{Organization: "org_listed"}, "credentials for listed mail"},
+		{"APP-1: a third party is blocked", nil, third, Request{Organization: "org_rocky"}, "invalid_request: parameter organization is invalid: org_rocky"},
+		{"APP-1: a third party is allowed", nil, third, Request{Organization: "org_open"}, "credentials +signup for open travel0"},
+		{"APP-1: a third party uses domain-level connections only", nil, third, Request{Organization: "org_open", Connection: "open-okta"}, notEnabled},
+		{"APP-1: the tenant's own use the others too", nil, allow, Request{Organization: "org_open", Connection: "open-okta"}, "connection for open open-okta"},
+		{"APP-1: not entitled", nil, allow, Request{Organization: "org_entitled"}, "invalid_request: parameter organization is invalid: org_entitled"},
+		{"APP-1: entitled", nil, allow, Request{Organization: "org_listed"}, "credentials for listed mail"},
 
-		{"URL-1: the organization's own", nil, allow, Config{}, Request{Organization: "org_rocky", RedirectURI: "https://rocky.travel0.example/cb"}, "credentials +signup for rocky travel0"},
-		{"URL-1: another organization's", nil, allow, Config{}, Request{Organization: "org_rocky", RedirectURI: "https://granite.travel0.example/cb"}, badRedirect},
-		{"URL-1: an organization's in a personal login", nil, allow, Config{}, Request{User: "jonno", RedirectURI: "https://rocky.travel0.example/cb"}, badRedirect},
-		{"URL-3: elsewhere", nil, allow, Config{}, Request{Organization: "org_rocky", RedirectURI: "https://evil.example/cb"}, badRedirect},
-		{"URL-3: an error goes nowhere", nil, allow, Config{}, Request{Organization: "org_unknown", RedirectURI: "https://evil.example/cb"}, "show invalid_request: parameter organization is invalid: org_unknown"},
-		{"URL-3: an error goes to the application", nil, allow, Config{}, Request{Organization: "org_unknown", RedirectURI: "https://travel0.example/cb"}, "invalid_request: parameter organization is invalid: org_unknown"},
-		{"URL-3: an error of an organization's login goes to its own", nil, allow, Config{}, Request{Organization: "org_bare", RedirectURI: "https://bare.travel0.example/cb"}, "invalid_request: no connections enabled for the organization"},
+		{"URL-1: the organization's own", nil, allow, Request{Organization: "org_rocky", RedirectURI: "https://rocky.travel0.example/cb"}, "credentials +signup for rocky travel0"},
+		{"URL-1: another organization's", nil, allow, Request{Organization: "org_rocky", RedirectURI: "https://granite.travel0.example/cb"}, badRedirect},
+		{"URL-1: an organization's in a personal login", nil, allow, Request{User: "jonno", RedirectURI: "https://rocky.travel0.example/cb"}, badRedirect},
+		{"URL-3: elsewhere", nil, allow, Request{Organization: "org_rocky", RedirectURI: "https://evil.example/cb"}, badRedirect},
+		{"URL-3: an error goes nowhere", nil, allow, Request{Organization: "org_unknown", RedirectURI: "https://evil.example/cb"}, "show invalid_request: parameter organization is invalid: org_unknown"},
+		{"URL-3: an error goes to the application", nil, allow, Request{Organization: "org_unknown", RedirectURI: "https://travel0.example/cb"}, "invalid_request: parameter organization is invalid: org_unknown"},
+		{"URL-3: an error of an organization's login goes to its own", nil, allow, Request{Organization: "org_bare", RedirectURI: "https://bare.travel0.example/cb"}, "invalid_request: no connections enabled for the organization"},
 
-		{"PRO-1: SAML", nil, allow, Config{}, Request{Protocol: SAML}, "invalid_request: organizations are not supported with SAML towards the application"},
-		{"PRO-1: WS-Federation", nil, allow, Config{}, Request{Protocol: WSFederation}, "invalid_request: organizations are not supported with WS-Federation towards the application"},
-		{"PRO-1: device flow", nil, allow, Config{}, Request{Protocol: DeviceCode}, "unauthorized_client: organizations are not supported with the device flow"},
-		{"PRO-1: resource owner password", nil, allow, Config{}, Request{Protocol: Password}, "unauthorized_client: organizations are not supported with the resource owner password grant"},
-		{"PRO-1: classic login", nil, allow, Config{}, Request{Protocol: ClassicLogin}, "invalid_request: organizations are not supported with the classic login page"},
-		{"PRO-1: something else", nil, allow, Config{}, Request{Protocol: "x"}, "invalid_request: organizations are not supported with this protocol"},
-		{"PRO-1: sent by an application that allows none", nil, deny, Config{}, Request{Protocol: SAML, Organization: "org_rocky"}, "invalid_request: organizations are not supported with SAML towards the application"},
-		{"PRO-1: an application without organizations", nil, deny, Config{}, Request{Protocol: SAML}, "credentials google travel0 travel0-ad"},
+		{"PRO-1: SAML", nil, allow, Request{Protocol: SAML}, "invalid_request: organizations are not supported with SAML towards the application"},
+		{"PRO-1: WS-Federation", nil, allow, Request{Protocol: WSFederation}, "invalid_request: organizations are not supported with WS-Federation towards the application"},
+		{"PRO-1: device flow", nil, allow, Request{Protocol: DeviceCode}, "unauthorized_client: organizations are not supported with the device flow"},
+		{"PRO-1: resource owner password", nil, allow, Request{Protocol: Password}, "unauthorized_client: organizations are not supported with the resource owner password grant"},
+		{"PRO-1: classic login", nil, allow, Request{Protocol: ClassicLogin}, "invalid_request: organizations are not supported with the classic login page"},
+		{"PRO-1: something else", nil, allow, Request{Protocol: "x"}, "invalid_request: organizations are not supported with this protocol"},
+		{"PRO-1: sent by an application that allows none", nil, deny, Request{Protocol: SAML, Organization: "org_rocky"}, "invalid_request: organizations are not supported with SAML towards the application"},
+		{"PRO-1: an application without organizations", nil, deny, Request{Protocol: SAML}, "credentials google travel0 travel0-ad"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -371,7 +372,7 @@ func TestPlan(t *testing.T) {
 			if w == nil {
 				w = travel0()
 			}
-			if got := planned(w, tt.c, tt.cfg, tt.req); got != tt.want {
+			if got := planned(w, tt.c, tt.req); got != tt.want {
 				t.Errorf("%s\nwant %s", got, tt.want)
 			}
 		})

@@ -48,21 +48,23 @@ func TestSecurity(t *testing.T) {
 	t.Parallel()
 	w := travel0()
 	w.organizations[0].security = &orgstore.SecurityPolicy{Connections: []string{"con_granite-okta"}, MFA: true, ACR: []string{"gold"}}
+	merging := *w
+	merging.tenant.MergeConnections = true
 	allow := application("allow", "")
 	for _, tt := range []struct {
 		name string
-		cfg  Config
+		w    *world
 		req  Request
 		want string
 	}{
-		{"SEC-1: only what the policy allows is shown", Config{}, Request{Organization: "org_granite"}, "credentials +mfa for granite granite-okta"},
-		{"SEC-1: also among the application's", Config{MergeConnections: true}, Request{Organization: "org_granite"}, "credentials +mfa for granite granite-okta"},
-		{"SEC-1: nor by name", Config{}, Request{Organization: "org_granite", Connection: "travel0"}, "access_denied: the connection is not enabled for the organization"},
-		{"SEC-1: a session through another connection is not enough", Config{}, Request{Organization: "org_granite", User: "emilio", UserConnection: "con_travel0"}, "credentials +mfa for granite granite-okta"},
+		{"SEC-1: only what the policy allows is shown", w, Request{Organization: "org_granite"}, "credentials +mfa for granite granite-okta"},
+		{"SEC-1: also among the application's", &merging, Request{Organization: "org_granite"}, "credentials +mfa for granite granite-okta"},
+		{"SEC-1: nor by name", w, Request{Organization: "org_granite", Connection: "travel0"}, "access_denied: the connection is not enabled for the organization"},
+		{"SEC-1: a session through another connection is not enough", w, Request{Organization: "org_granite", User: "emilio", UserConnection: "con_travel0"}, "credentials +mfa for granite granite-okta"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := planned(w, allow, tt.cfg, tt.req); got != tt.want {
+			if got := planned(tt.w, allow, tt.req); got != tt.want {
 				t.Errorf("%s\nwant %s", got, tt.want)
 			}
 		})

@@ -157,7 +157,7 @@ func (s *Service) gather(ctx context.Context, e *orgstore.Engine, session *orgst
 	}
 	facts := &Facts{
 		Client: f.client, Session: session, Scope: req.Scope, Nonce: req.Nonce, Now: s.cfg.now(),
-		Names: f.store.names(), RolesClaim: s.cfg.RolesClaim, IDTokenLifetime: s.cfg.IDTokenLifetime,
+		Names: f.store.settings().OrganizationNames, RolesClaim: s.cfg.RolesClaim, IDTokenLifetime: s.cfg.IDTokenLifetime,
 	}
 	way, err := decide(f.client.OrganizationUsage, orgstore.NoPrompt, req.Organization != "")
 	if err != nil {
