@@ -32,7 +32,9 @@ func TestResolvePlans(t *testing.T) {
 			}
 		}
 		names := map[string]string{}
-		rows, err := tx.QueryContext(ctx, `SELECT name, statement FROM pg_prepared_statements WHERE statement LIKE '%AS TEXT) AS principal%'`)
+		rows, err := tx.QueryContext(ctx, `
+			SELECT name, statement FROM pg_prepared_statements
+			WHERE statement LIKE '%AS TEXT) AS principal%' AND statement NOT LIKE '%pg_prepared%'`)
 		if err != nil {
 			return err
 		}
