@@ -161,12 +161,17 @@ func (tx *transaction) hold(ctx context.Context, org string, roles []string) err
 		if err != nil {
 			return err
 		}
-		granted.Permissions = append(granted.Permissions, r.Permissions...)
-		for api, permissions := range r.APIPermissions {
-			granted.addFor(api, permissions...)
-		}
+		granted.grant(r)
 	}
 	return tx.holdAll(ctx, org, &granted)
+}
+
+// grant adds the permissions of a role.
+func (m *AccessMember) grant(r *Role) {
+	m.Permissions = append(m.Permissions, r.Permissions...)
+	for api, permissions := range r.APIPermissions {
+		m.addFor(api, permissions...)
+	}
 }
 
 // holdPermissions is hold for the permissions of a role that the actor makes or changes.

@@ -103,6 +103,7 @@ var owned = []struct{ table, key string }{
 	{"orgauthz_requests", "id"},
 	{"orgauthz_group_roles", "group_id, role_id"},
 	{"orgauthz_organization_groups", "group_id"},
+	{"orgauthz_invitations", "id"},
 }
 
 // cleanOrganization deletes at most so many rows of what a deleted organization had, and writes down when none is left.

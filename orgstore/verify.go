@@ -182,6 +182,7 @@ var scoped = []inScope{
 	{"api_keys", ScopeAPIKey, "org_id", "id", ""},
 	{"groups", ScopeGroup, `''`, "id", ""},
 	{"requests", ScopeRequest, "org_id", "id", ""},
+	{"invitations", ScopeInvitation, "org_id", "id", ""},
 }
 
 func (s inScope) check() check {

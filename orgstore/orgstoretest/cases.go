@@ -26,6 +26,7 @@ var allCases = []cases{
 	lifetimeCases,
 	requestCases,
 	membershipCases,
+	invitationCases,
 }
 
 // allRaces lists the races of every noun, each in the file of its noun.
@@ -49,4 +50,5 @@ var allRaces = []map[string]race{
 	membershipRaces,
 	groupRaces,
 	requestRaces,
+	invitationRaces,
 }

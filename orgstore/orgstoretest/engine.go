@@ -230,3 +230,16 @@ func (t *engineTest) roles(org, user string, want ...string) {
 		t.Errorf("roles are %q, want %q", names, want)
 	}
 }
+
+// unjoined returns the errors that errors.Join has joined, at any depth.
+func unjoined(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, unjoined(e)...)
+	}
+	return all
+}

@@ -96,6 +96,10 @@ var corruptions = []corruption{
 		"orgauthz_organization_clients: client_id refers to orgauthz_clients"}},
 	{`INSERT INTO orgauthz_templates (org_id, client_id, kind, html, subject, body, created_at, updated_at)
 		VALUES ('', '', 'login', '', '', '', 1, 1)`, []string{"templates: each has a revision as template"}},
+	{`INSERT INTO orgauthz_invitations (id, org_id, status, email, email_key, inviter_name, inviter_id, client_id, connection_id, kind, roles,
+			app_metadata, user_metadata, redirect_uri, ticket, attempts, accepted_by, created_at, updated_at, expires_at)
+		SELECT 'uinv_0000000000000000', id, 'revoked', 'a@b', 'a@b', '', '', '', '', '', '', '{}', '{}', '', '', 0, '', 1, 1, 1
+		FROM orgauthz_organizations WHERE name = 'adventurez'`, []string{"invitations: each has a revision as invitation"}},
 	{`DELETE FROM orgauthz_users WHERE id = 'auth0|emilio'`, []string{"orgauthz_members: user_id refers to orgauthz_users"}},
 	{`DELETE FROM orgauthz_roles WHERE name = 'admin'`, []string{"orgauthz_member_roles: role_id refers to orgauthz_roles"}},
 	{`DELETE FROM orgauthz_members WHERE user_id = 'auth0|emilio'`, []string{
