@@ -31,6 +31,13 @@ type TokenQuota struct {
 	ClientCredentials Quota `json:"client_credentials,omitzero"` // to machines, for the organization
 }
 
+func (q TokenQuota) check(field string) error {
+	if c := q.ClientCredentials; min(c.PerDay, c.PerHour) < 0 || max(c.PerDay, c.PerHour) > maxQuota {
+		return &Invalid{field, "M2M-4", "must be 1 to 2,147,483,647 per day and per hour, or 0 for no bound"}
+	}
+	return nil
+}
+
 // ClientAccess says whether applications may log in to an organization.
 type ClientAccess string
 
@@ -102,9 +109,7 @@ func (o *Organization) check(metadata int) error {
 		checkExternalID(o.ExternalID), o.Branding.check("ORG-3"),
 	}
 	invalid := func(field, rule, text string) { problems = append(problems, &Invalid{field, rule, text}) }
-	if q := o.TokenQuota.ClientCredentials; min(q.PerDay, q.PerHour) < 0 || max(q.PerDay, q.PerHour) > maxQuota {
-		invalid("token_quota", "M2M-4", "must be 1 to 2,147,483,647 per day and per hour, or 0 for no bound")
-	}
+	problems = append(problems, o.TokenQuota.check("token_quota"))
 	if a := o.ThirdPartyClientAccess; a != ClientAccessAllow && a != ClientAccessBlock {
 		invalid("third_party_client_access", "APP-1", "must be allow or block")
 	}

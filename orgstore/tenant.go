@@ -31,6 +31,8 @@ type TenantSettings struct {
 	AskSole bool `json:"ask_sole_organization"`
 	// PickerOrder is the order in which users see their organizations.
 	PickerOrder PickerOrder `json:"picker_order"`
+	// DefaultTokenQuota is how many tokens are issued for each organization that has no quota of its own (rule M2M-4).
+	DefaultTokenQuota TokenQuota `json:"default_token_quota,omitzero"`
 	// Branding is for whatever neither the organization nor the application says.
 	Branding Branding `json:"branding,omitzero"`
 }
@@ -54,6 +56,7 @@ type TenantUpdate struct {
 	MergeConnections      *bool
 	AskSole               *bool
 	PickerOrder           *PickerOrder // "" is the default
+	DefaultTokenQuota     *TokenQuota  // replaces all of it
 	Branding              *Branding    // replaces all of it
 }
 
@@ -83,7 +86,7 @@ func (t *TenantSettings) check() error {
 			problems = append(problems, &Invalid{"default_redirection_uri", "URL-2", err.Error()})
 		}
 	}
-	return errors.Join(append(problems, t.Branding.check("DIR-14"))...)
+	return errors.Join(append(problems, t.DefaultTokenQuota.check("default_token_quota"), t.Branding.check("DIR-14"))...)
 }
 
 // Get returns the settings of the tenant.
@@ -94,7 +97,7 @@ func (s *Tenant) Get(ctx context.Context) (*TenantSettings, error) {
 // Update changes what u names. Users who are members of several organizations stay so when they are isolated: the rule is for those
 // who join from then on.
 //
-// Errors: Invalid (DIR-14, URL-2), NotFound (connection).
+// Errors: Invalid (DIR-14, URL-2, M2M-4), NotFound (connection).
 func (s *Tenant) Update(ctx context.Context, u TenantUpdate) (Result, error) {
 	return s.e.mutate(ctx, call{"tenant.update", u}, func(tx *transaction) error {
 		if err := tx.permit(ctx, "", "update:tenant_settings"); err != nil {
@@ -119,6 +122,7 @@ func (s *Tenant) Update(ctx context.Context, u TenantUpdate) (Result, error) {
 		set(&t.MergeConnections, u.MergeConnections)
 		set(&t.AskSole, u.AskSole)
 		set(&t.PickerOrder, u.PickerOrder)
+		set(&t.DefaultTokenQuota, u.DefaultTokenQuota)
 		set(&t.Branding, u.Branding)
 		if err := t.check(); err != nil {
 			return err

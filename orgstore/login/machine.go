@@ -55,7 +55,7 @@ func (s *Service) ClientCredentials(ctx context.Context, req MachineRequest) (*T
 	if facts.Access, err = f.entitled(ctx, s.engine, grant); err != nil {
 		return nil, err
 	}
-	use, err := s.count(ctx, facts)
+	use, err := s.count(ctx, facts, f.store.settings())
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +141,8 @@ func (f *flow) entitled(ctx context.Context, e *orgstore.Engine, g *orgstore.Cli
 	return a, err
 }
 
-// count counts a token against the quota of its organization.
-func (s *Service) count(ctx context.Context, f *Facts) (*orgstore.QuotaUse, error) {
+// count counts a token against the quota of its organization, or else against the tenant's default.
+func (s *Service) count(ctx context.Context, f *Facts, tenant *orgstore.TenantSettings) (*orgstore.QuotaUse, error) {
 	org := f.Access.Org.ID
 	o, err := s.engine.Organizations.Get(ctx, org)
 	if errors.Is(err, orgstore.ErrNotFound) {
@@ -151,7 +151,11 @@ func (s *Service) count(ctx context.Context, f *Facts) (*orgstore.QuotaUse, erro
 	if err != nil {
 		return nil, err
 	}
-	use, err := s.engine.Clients.CountToken(ctx, f.Client.ID, org, o.TokenQuota.ClientCredentials)
+	quota := o.TokenQuota.ClientCredentials
+	if quota == (orgstore.Quota{}) {
+		quota = tenant.DefaultTokenQuota.ClientCredentials
+	}
+	use, err := s.engine.Clients.CountToken(ctx, f.Client.ID, org, quota)
 	if over, ok := errors.AsType[*orgstore.Limit](err); ok {
 		period, length := "hour", time.Hour
 		if over.Name == "tokens per day" {

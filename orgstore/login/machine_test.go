@@ -225,6 +225,24 @@ func TestClientCredentialsQuota(t *testing.T) {
 			}
 		})
 	}
+	t.Run("M2M-4: the tenant's default, for each organization that has no quota", func(t *testing.T) {
+		t.Parallel()
+		h := newHall(t)
+		h.grant(orgstore.OrganizationAllow, true)
+		of := func(perHour int) *orgstore.TokenQuota {
+			return &orgstore.TokenQuota{ClientCredentials: orgstore.Quota{PerHour: perHour, Enforce: true}}
+		}
+		h.done(h.engine.Tenant.Update(t.Context(), orgstore.TenantUpdate{DefaultTokenQuota: of(1)}))
+		h.done(h.engine.Organizations.Update(t.Context(), h.ids["adventurez"], orgstore.OrganizationUpdate{TokenQuota: of(2)}))
+		for org, most := range map[string]int{"rocky": 1, "granite": 1, "adventurez": 2} {
+			for n := 1; n <= 3; n++ {
+				_, err := h.ClientCredentials(t.Context(), MachineRequest{Client: "app", Authenticated: true, Audience: trips, Organization: h.ids[org]})
+				if errors.Is(err, orgstore.ErrLimit) != (n > most) || n <= most && err != nil {
+					t.Errorf("%s, token %d: %v", org, n, err)
+				}
+			}
+		}
+	})
 	t.Run("M2M-4: what is refused is not counted", func(t *testing.T) {
 		t.Parallel()
 		h := newHall(t)

@@ -99,6 +99,11 @@ func TestSwitch(t *testing.T) {
 		{"TOK-6, APP-1: entitlement without an association", func(h *hall) {
 			h.done(h.engine.Organizations.Update(h.Context(), h.ids["adventurez"], orgstore.OrganizationUpdate{AppEntitlement: new(true)}))
 		}, nil, "emilio", "adventurez", unknown + "ADVENTUREZ"},
+		{"TOK-6, APP-1: entitlement with an association", func(h *hall) {
+			h.done(h.engine.Organizations.Update(h.Context(), h.ids["adventurez"], orgstore.OrganizationUpdate{AppEntitlement: new(true)}))
+			h.done(h.engine.OrganizationClients.Add(h.Context(), h.ids["adventurez"],
+				orgstore.NewOrganizationClient{ClientID: "app", UseForMemberAccess: true}))
+		}, nil, "emilio", "adventurez", entered},
 		{"TOK-6, APP-1: a third party's application", func(h *hall) {
 			h.done(h.engine.Clients.Update(h.Context(), "app", orgstore.ClientUpdate{FirstParty: new(false)}))
 		}, nil, "emilio", "adventurez", unknown + "ADVENTUREZ"},
@@ -171,6 +176,23 @@ func TestSwitchBetweenOrganizations(t *testing.T) {
 			t.Errorf("got %+v", again)
 		}
 	})
+	t.Run("TOK-6, LOG-1: suspended or deleted just now", func(t *testing.T) {
+		t.Parallel()
+		for _, end := range []func(*orgstore.Organizations, context.Context, string) (orgstore.Result, error){
+			(*orgstore.Organizations).Suspend, (*orgstore.Organizations).Delete,
+		} {
+			h := newHall(t)
+			session, read, org := h.login("emilio"), h.facts, h.ids["adventurez"]
+			h.facts = func(ctx context.Context, e *orgstore.Engine, client string) (store, *orgstore.Client, error) {
+				s, c, err := read(ctx, e, client)
+				return ending{s, func() { h.done(end(h.engine.Organizations, ctx, org)) }}, c, err
+			}
+			got := h.told(h.Switch(t.Context(), SwitchRequest{Client: "app", Session: session, Organization: org}))
+			if got != "invalid_request: parameter organization is invalid: ADVENTUREZ" {
+				t.Errorf("got %s", got)
+			}
+		}
+	})
 	t.Run("TOK-5: the context is done", func(t *testing.T) {
 		t.Parallel()
 		h := newHall(t)
@@ -182,4 +204,16 @@ func TestSwitchBetweenOrganizations(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// ending is a store that ends an organization as soon as it has answered.
+type ending struct {
+	store
+	end func()
+}
+
+func (e ending) organization(ctx context.Context, ref string) (organization, error) {
+	o, err := e.store.organization(ctx, ref)
+	e.end()
+	return o, err
 }

@@ -27,20 +27,25 @@ func tenantLife(t *engineTest) {
 	t.unchanged(t.Tenant.Update(ctx, orgstore.TenantUpdate{}))
 	t.unchanged(t.Tenant.Update(ctx, orgstore.TenantUpdate{AskSole: new(false), PickerOrder: new(orgstore.PickerOrder(""))}))
 	db := t.connection("db", "auth0")
+	quota := orgstore.Quota{PerHour: 1, PerDay: 2, Enforce: true}
 	branding := orgstore.Branding{LogoURL: "https://a.example/logo.png", Colors: orgstore.BrandingColors{Primary: "#fff", PageBackground: "#000000"}}
 	result, err := t.Tenant.Update(ctx, orgstore.TenantUpdate{OrganizationNames: new(true), DefaultRedirectionURI: new("https://a.example/login"),
-		DefaultDirectory: &db, MergeConnections: new(true), AskSole: new(true), PickerOrder: new(orgstore.PickByName), Branding: &branding})
+		DefaultDirectory: &db, MergeConnections: new(true), AskSole: new(true), PickerOrder: new(orgstore.PickByName), Branding: &branding,
+		DefaultTokenQuota: &orgstore.TokenQuota{ClientCredentials: quota}})
 	t.ok(err)
 	t.raised(result, orgstore.TenantScope())
 	want := orgstore.TenantSettings{OrganizationNames: true, DefaultRedirectionURI: "https://a.example/login", DefaultDirectory: db,
-		MergeConnections: true, AskSole: true, PickerOrder: orgstore.PickByName, Branding: branding}
+		MergeConnections: true, AskSole: true, PickerOrder: orgstore.PickByName, Branding: branding,
+		DefaultTokenQuota: orgstore.TokenQuota{ClientCredentials: quota}}
 	if got := *t.settings(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	// One that has ended is no reason to refuse other changes.
 	t.changed(t.Connections.Delete(ctx, db))
 	t.changed(t.Tenant.Update(ctx, orgstore.TenantUpdate{DefaultRedirectionURI: new("")}))
-	t.changed(t.Tenant.Update(ctx, orgstore.TenantUpdate{DefaultDirectory: new(""), Branding: &orgstore.Branding{}}))
+	t.changed(t.Tenant.Update(ctx, orgstore.TenantUpdate{DefaultDirectory: new(""), Branding: &orgstore.Branding{},
+		DefaultTokenQuota: &orgstore.TokenQuota{}}))
+	want.DefaultTokenQuota = orgstore.TokenQuota{}
 	want.DefaultRedirectionURI, want.DefaultDirectory, want.Branding = "", "", orgstore.Branding{}
 	if got := *t.settings(); !reflect.DeepEqual(got, want) {
 		t.Errorf("cleared: %+v", got)
@@ -63,6 +68,8 @@ func tenantBad(t *engineTest) {
 	t.invalid(err, "default_directory", "")
 	_, err = t.Tenant.Update(ctx, orgstore.TenantUpdate{PickerOrder: new(orgstore.PickerOrder("at random"))})
 	t.invalid(err, "picker_order", "at random")
+	_, err = t.Tenant.Update(ctx, orgstore.TenantUpdate{DefaultTokenQuota: &orgstore.TokenQuota{ClientCredentials: orgstore.Quota{PerDay: -1}}})
+	t.invalid(err, "default_token_quota", "-1")
 	_, err = t.Tenant.Update(ctx, orgstore.TenantUpdate{Branding: &orgstore.Branding{LogoURL: "http://a.example/logo"}})
 	t.invalid(err, "logo_url", "http://a.example/logo")
 	_, err = t.Tenant.Update(ctx, orgstore.TenantUpdate{Branding: &orgstore.Branding{Colors: orgstore.BrandingColors{Primary: "#fff"}}})
