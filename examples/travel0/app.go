@@ -22,6 +22,7 @@ import (
 	"github.com/orgauthz/orgauthz/middleware"
 	"github.com/orgauthz/orgauthz/orgstore"
 	"github.com/orgauthz/orgauthz/orgstore/cached"
+	"github.com/orgauthz/orgauthz/orgstore/login"
 	"github.com/orgauthz/orgauthz/orgstore/postgres"
 	"github.com/orgauthz/orgauthz/orgstore/rediscache"
 	"github.com/orgauthz/orgauthz/orgstore/sqlite"
@@ -46,6 +47,7 @@ type app struct {
 	engine  *orgstore.Engine
 	signer  *claims.Signer
 	guard   *middleware.Guard
+	logins  *login.Service
 	catalog catalog
 	closers []func() error
 }
@@ -70,13 +72,17 @@ func open(ctx context.Context, o options) (_ *app, err error) {
 		return nil, err
 	}
 	a.closeLast(a.engine.Close)
-	database, err := seed(ctx, a.engine)
+	name, err := seed(ctx, a.engine)
 	if err != nil {
 		return nil, err
 	}
 	a.catalog = catalog{a.engine}
+	if a.logins, err = login.New(a.engine, login.Config{}); err != nil {
+		return nil, err
+	}
+	o.log.Warn("POST /dev/tokens and POST /dev/login let in whoever asks, as anybody: this program is for development only")
 
-	shared, err := a.openRedis(ctx, o.redis, database)
+	shared, err := a.openRedis(ctx, o.redis, name)
 	if err != nil {
 		return nil, err
 	}

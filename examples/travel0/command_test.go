@@ -74,10 +74,13 @@ func begin(t *testing.T, args ...string) *command {
 	return c
 }
 
+// printed is how many requests to try the program prints.
+const printed = 5
+
 func (c *command) await(t *testing.T) {
 	t.Helper()
 	lines := bufio.NewScanner(c.stdout)
-	for len(c.curls) < 3 && lines.Scan() {
+	for len(c.curls) < printed && lines.Scan() {
 		if _, url, ok := strings.Cut(lines.Text(), "listens on "); ok {
 			c.url = url
 		}
@@ -85,9 +88,9 @@ func (c *command) await(t *testing.T) {
 			c.curls = append(c.curls, lines.Text())
 		}
 	}
-	if c.url == "" || len(c.curls) != 3 {
+	if c.url == "" || len(c.curls) != printed {
 		_ = c.Wait()
-		t.Fatalf("Travel0 printed no address or not three curl lines:\n%s", c.stderr)
+		t.Fatalf("Travel0 printed no address or not %d curl lines:\n%s", printed, c.stderr)
 	}
 }
 
@@ -112,6 +115,9 @@ func TestCommandPrintsWorkingRequests(t *testing.T) {
 		out, err := exec.Command("sh", "-c", line).Output()
 		if err != nil {
 			t.Errorf("%s: %v", line, err)
+		}
+		if strings.Contains(string(out), `"status":4`) == !strings.Contains(line, "quarry-night-climb") {
+			t.Errorf("%s\nprinted %s", line, out)
 		}
 		if !json.Valid(out) || len(out) < 3 {
 			t.Errorf("%s\nprinted %q, no JSON", line, out)

@@ -166,8 +166,8 @@ func wantProblem(t testing.TB, got answer, code string) {
 		t.Errorf("Content-Type %q, want application/problem+json", ct)
 	}
 	var p struct {
-		Type, Title, Detail string
-		Status              int
+		Type, Title, Detail, Error string
+		Status                     int
 	}
 	if err := json.Unmarshal([]byte(got.body), &p); err != nil {
 		t.Fatalf("problem %q: %v", got.body, err)
@@ -178,6 +178,10 @@ func wantProblem(t testing.TB, got answer, code string) {
 	switch code {
 	case "bad_request", "not_found", "conflict", "content_too_large", "unprocessable_content": // the handlers' own
 		if p.Detail == "" && code != "not_found" {
+			t.Errorf("problem %s does not say what was wrong", got.body)
+		}
+	case "login_refused":
+		if p.Detail == "" || p.Error == "" {
 			t.Errorf("problem %s does not say what was wrong", got.body)
 		}
 	default:

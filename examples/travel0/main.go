@@ -131,6 +131,12 @@ curl -s -X POST http://%[1]s/orgs/granite-outpost/adventures/quarry-night-climb/
 
 A token for anybody else (a demo endpoint: it asks no questions):
 curl -s http://%[1]s/dev/tokens -d '{"user": "granite-admin", "org": "granite-outpost"}'
+
+Emilio logs in, with an account that is believed for the asking, and is asked which organization:
+curl -s http://%[1]s/dev/login -d '{"email": "emilio@example.com"}'
+
+Sumana logs in at AdventureZ's identity provider, for Rocky Mountain High, which has a contract with AdventureZ:
+curl -s http://%[1]s/dev/login -d '{"email": "sumana@adventurez.example", "organization": "rocky-mountain-high"}'
 `, addr, token)
 	return err
 }

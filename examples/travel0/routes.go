@@ -16,7 +16,7 @@ import (
 func (a *app) handler() http.Handler { return middleware.Problems(a.routes()) }
 
 // publicRoutes are those that nobody needs a token for. The test that audits the routes knows no other.
-var publicRoutes = []string{"GET /healthz", "GET /.well-known/jwks.json", "POST /dev/tokens"}
+var publicRoutes = []string{"GET /healthz", "GET /.well-known/jwks.json", "POST /dev/tokens", "POST /dev/login"}
 
 // routes is the whole API: one line per route, each naming the action that its caller must be permitted.
 func (a *app) routes() *middleware.Mux {
@@ -26,6 +26,11 @@ func (a *app) routes() *middleware.Mux {
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.Handle("GET /.well-known/jwks.json", a.signer.JWKS())
 	mux.HandleFunc("POST /dev/tokens", a.mintDemoToken)
+	mux.HandleFunc("POST /dev/login", a.devLogin)
+
+	own := middleware.OrgFromToken() // these are about the caller, in whatever organization
+	mux.Handle("GET /me/organizations", guard.RequireFunc("read:my_organizations", a.listMyOrganizations, own))
+	mux.Handle("POST /me/switch", guard.RequireFunc("switch:organization", a.switchOrganization, own))
 
 	mux.Handle("GET /orgs/{org}/adventures", guard.RequireFunc("read:adventures", a.listAdventures))
 	mux.Handle("POST /orgs/{org}/adventures", guard.RequireFunc("create:adventures", a.createAdventure))

@@ -40,13 +40,66 @@ func (i *instance) rated(token, org, guide string) string {
 	return strings.TrimPrefix(fmt.Sprint(count), "map")
 }
 
+// Jonno guides for Rocky Mountain High only, which has no identity provider: he is in Travel0's database.
+func TestJonnoIsInTheDatabase(t *testing.T) {
+	t.Parallel()
+	i := start(t, options{})
+	jonno := i.login(`{"email":"jonno@example.com"}`) // nobody asks him for which organization
+	i.want(200, jonno, "GET", rocky+"/adventures", "")
+	for org, path := range map[string]string{"granite-outpost": granite, "adventurez": adventurez} {
+		i.want(403, jonno, "GET", path+"/adventures", "")
+		got := i.send(call{method: "POST", path: "/dev/login", body: `{"user":"jonno","organization":"` + org + `"}`})
+		if got.status == 201 {
+			t.Errorf("Jonno is let into %s: %s", org, got.body)
+		}
+	}
+}
+
+// Hiroko guides for Granite Outpost only. Her account is in Travel0's database, or with Granite's own identity provider, whose
+// connection must then be enabled for Granite.
+func TestHirokoLogsInAtEither(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, db string) {
+		i := start(t, options{db: db})
+		inTheDatabase := `{"user":"hiroko","organization":"granite-outpost","connection":"travel0-users"}`
+		atGranite := `{"email":"hiroko@granite.example"}` // the address leads there
+		for _, body := range []string{inTheDatabase, atGranite} {
+			i.want(200, i.login(body), "GET", granite+"/adventures", "")
+		}
+		sso, err := i.app.engine.Connections.GetByName(t.Context(), graniteSSO)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := i.app.engine.EnabledConnections.Remove(t.Context(), graniteID, sso.ID); err != nil {
+			t.Fatal(err)
+		}
+		i.want(200, i.login(inTheDatabase), "GET", granite+"/adventures", "")
+		i.want(403, "", "POST", "/dev/login", `{"user":"hiroko","organization":"granite-outpost","connection":"granite-sso"}`)
+	})
+}
+
+// Emilio is a freelancer at Rocky and at Granite: one account in the database, with two memberships. He picks one, and goes on to
+// the other without a new login.
+func TestEmilioHasTwoMemberships(t *testing.T) {
+	t.Parallel()
+	i := start(t, options{})
+	wantJSON(t, i.want(200, "", "POST", "/dev/login", `{"email":"emilio@example.com"}`),
+		`{"next":{"do":"picker","organizations":["rocky-mountain-high","granite-outpost"]}}`)
+	atRocky := i.login(`{"email":"emilio@example.com","organization":"rocky-mountain-high"}`)
+	i.want(201, atRocky, "POST", rocky+"/adventures/sunrise-summit/signups", "")
+	atGranite := i.accessToken(i.send(call{method: "POST", path: "/me/switch", token: atRocky, body: `{"organization":"granite-outpost"}`}), "switch")
+	i.want(201, atGranite, "POST", granite+"/adventures/ridge-traverse/signups", "")
+	i.want(403, atGranite, "POST", granite+"/adventures/quarry-night-climb/signups", "") // which is kept for staff
+}
+
 // Rocky Mountain High has a contract that lets any employee of AdventureZ guide for it. Sumana is one; her ratings carry over, and
 // combine between the two.
 func TestSumanaGuidesUnderTheContract(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, db string) {
 		i := start(t, options{db: db})
-		sumana, home := i.token("sumana", "rocky-mountain-high"), i.token("sumana", "adventurez")
+		home := i.login(`{"email":"sumana@adventurez.example"}`) // at AdventureZ's identity provider, which is enabled for Rocky too
+		sumana := i.accessToken(i.send(call{method: "POST", path: "/me/switch", token: home, body: `{"organization":"rocky-mountain-high"}`}), "switch")
 		lena, jonno := i.token("lena", "rocky-mountain-high"), i.token("jonno", "rocky-mountain-high")
 		manager, admin := i.token("rocky-manager", "rocky-mountain-high"), i.token("rocky-admin", "rocky-mountain-high")
 
@@ -59,6 +112,7 @@ func TestSumanaGuidesUnderTheContract(t *testing.T) {
 		}
 		// It admits employees: not AdventureZ's freelancers, and nobody of Rocky at AdventureZ.
 		i.want(403, lena, "GET", rocky+"/adventures", "")
+		i.want(403, "", "POST", "/dev/login", `{"email":"lena@adventurez.example","organization":"rocky-mountain-high"}`)
 		i.want(403, i.token("jonno", "adventurez"), "GET", adventurez+"/adventures", "")
 
 		// Rocky rates her, and both see what she has earned at either.
@@ -73,6 +127,8 @@ func TestSumanaGuidesUnderTheContract(t *testing.T) {
 		// The contract ends: at once, for tokens that are still good, and the ratings are apart again.
 		i.want(204, admin, "DELETE", rocky+"/contracts/"+contractID, "")
 		i.want(403, sumana, "GET", rocky+"/adventures", "")
+		i.want(403, home, "POST", "/me/switch", `{"organization":"rocky-mountain-high"}`)
+		i.want(403, "", "POST", "/dev/login", `{"email":"sumana@adventurez.example","organization":"rocky-mountain-high"}`)
 		i.want(404, jonno, "GET", rocky+"/guides/sumana/ratings", "")
 		if got := i.rated(home, adventurez, "sumana"); got != "[adventurez:2]" {
 			t.Errorf("without the contract AdventureZ sees %s", got)

@@ -51,10 +51,11 @@ var connections = []orgstore.Connection{
 var organizations = []struct {
 	id, name, displayName string
 	connections           []string
+	hidden                []string // on no page: the e-mail addresses of their people lead to them
 }{
-	{graniteID, "granite-outpost", "Granite Outpost", []string{database, graniteSSO}},
-	{adventurezID, "adventurez", "AdventureZ", []string{adventurezSSO}},
-	{rockyID, "rocky-mountain-high", "Rocky Mountain High", []string{database, adventurezSSO}},
+	{graniteID, "granite-outpost", "Granite Outpost", []string{database, graniteSSO}, nil},
+	{adventurezID, "adventurez", "AdventureZ", []string{adventurezSSO}, nil},
+	{rockyID, "rocky-mountain-high", "Rocky Mountain High", []string{database}, []string{adventurezSSO}},
 }
 
 var roles = []struct {
@@ -238,8 +239,9 @@ func (s *seeding) organizations(ctx context.Context) error {
 		if _, _, err := s.Organizations.Create(ctx, orgstore.Organization{ID: o.id, Name: o.name, DisplayName: o.displayName}); err != nil {
 			return err
 		}
-		for _, name := range o.connections {
-			if _, _, err := s.EnabledConnections.Add(ctx, o.id, s.connections[name], orgstore.EnabledConnectionSettings{}); err != nil {
+		for _, name := range slices.Concat(o.connections, o.hidden) {
+			settings := orgstore.EnabledConnectionSettings{ShowAsButton: new(!slices.Contains(o.hidden, name))}
+			if _, _, err := s.EnabledConnections.Add(ctx, o.id, s.connections[name], settings); err != nil {
 				return err
 			}
 		}
@@ -259,7 +261,7 @@ func (s *seeding) people(ctx context.Context) error {
 		user := orgstore.User{ID: u.id, Email: u.email, EmailVerified: true}
 		for _, name := range u.accounts {
 			user.Identities = append(user.Identities, orgstore.Identity{
-				Connection: s.connections[name], ID: u.id, Email: u.email, EmailVerified: true,
+				Connection: s.connections[name], ID: u.email, Email: u.email, EmailVerified: true,
 			})
 		}
 		if _, _, err := s.Users.Create(ctx, user); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/orgauthz/orgauthz/claims"
 	"github.com/orgauthz/orgauthz/middleware"
 	"github.com/orgauthz/orgauthz/orgstore"
+	"github.com/orgauthz/orgauthz/orgstore/login"
 )
 
 const (
@@ -85,6 +86,10 @@ func unlessFound(err error, detail string) error {
 func (a *app) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if bad, ok := errors.AsType[*refusal](err); ok {
 		problem(w, bad.status, bad.detail)
+		return
+	}
+	if no, ok := errors.AsType[*login.Error](err); ok {
+		loginRefused(w, no)
 		return
 	}
 	if errors.Is(err, orgstore.ErrUnavailable) {
