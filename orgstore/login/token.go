@@ -30,7 +30,7 @@ type RefreshRequest struct {
 // Tokens is the answer to a request for tokens.
 type Tokens struct {
 	Access *AccessToken // nil when no API was asked for
-	ID     *IDToken     // nil unless the scope has openid, and where Facts.IDToken is
+	ID     *IDToken     // nil unless the scope has openid, and where Facts.IDToken returns nil
 	Scope  string       // that was granted: the parameter scope of the answer (RFC 6749 section 5.1)
 	// Refresh is the next refresh token; empty unless the scope has offline_access, which only applications with the grant type
 	// refresh_token get, and members of the organization.
@@ -59,7 +59,7 @@ func (s *Service) Tokens(ctx context.Context, req TokenRequest) (*Tokens, error)
 	if err := s.enter(ctx, facts); err != nil {
 		return nil, err
 	}
-	if slices.Contains(strings.Fields(t.Scope), offlineAccess) {
+	if facts.offline() && slices.Contains(strings.Fields(t.Scope), offlineAccess) {
 		g := orgstore.RefreshGrant{Session: session.ID, Client: facts.Client.ID, Audience: req.Audience, Scope: t.Scope}
 		g.Organization, _ = facts.organization()
 		t.Refresh, err = s.engine.Sessions.IssueRefreshToken(ctx, g)

@@ -43,6 +43,11 @@ func TestTokens(t *testing.T) {
 		{"TOK-8: an application that has none", func(h *hall) {
 			h.done(h.engine.Clients.Update(h.Context(), "app", orgstore.ClientUpdate{GrantTypes: &[]string{"authorization_code"}}))
 		}, TokenRequest{Organization: "rocky", Audience: trips, Scope: "offline_access"}, "ROCKY ||read:trips sign:up"},
+		{"TOK-8: a permission of the API that is called like it", func(h *hall) {
+			permissions := []orgstore.APIPermission{{Name: "offline_access"}}
+			h.done(h.engine.APIs.Update(h.Context(), trips, orgstore.APIUpdate{Permissions: &permissions, RBAC: new(false)}))
+			h.done(h.engine.Clients.Update(h.Context(), "app", orgstore.ClientUpdate{GrantTypes: &[]string{"authorization_code"}}))
+		}, TokenRequest{Organization: "rocky", Audience: trips, Scope: "offline_access"}, "ROCKY |offline_access|"},
 		{"CTR-1, TOK-8: admitted by a contract, no refresh token", func(h *hall) {
 			h.done(h.engine.Members.Remove(h.Context(), h.ids["rocky"], "emilio"))
 			_, _, err := h.engine.Contracts.Create(h.Context(), orgstore.Contract{
