@@ -64,7 +64,12 @@ func (tx *transaction) permit(ctx context.Context, org, permission string, targe
 	if err != nil {
 		return err
 	}
-	tx.authorities = append(tx.authorities, authority{org, permission, targets, vector})
+	if !tx.unguarded {
+		tx.authorities = append(tx.authorities, authority{org, permission, targets, vector})
+	}
+	if tx.checked != nil {
+		tx.checked()
+	}
 	return nil
 }
 

@@ -3,6 +3,9 @@ package orgstore
 // Unguard leaves out the locks of checks that need one, and has between called between such a check and the writes that rely on it.
 func Unguard(e *Engine, between func()) { e.unguarded, e.checked = true, between }
 
+// Between has between called between a check and the locks that keep its answer.
+func Between(e *Engine, between func()) { e.checked = between }
+
 // MemberPage is the statement of a page of members.
 func MemberPage(org string, opts MemberListOptions) (text string, args []any, err error) {
 	l, err := opts.listing(org)

@@ -22,6 +22,7 @@ var allCases = []cases{
 	tenantCases,
 	sessionCases, refreshCases,
 	apiKeyCases,
+	actorCases,
 	groupCases,
 	lifetimeCases,
 	requestCases,
