@@ -51,11 +51,15 @@ const sessionActive = `s.ended_at IS NULL AND s.expires_at > $1 AND s.active_at 
 	AND u.blocked = 0 AND s.created_at > u.tokens_valid_after AND s.created_at >= u.created_at`
 
 // sessionEntered joins what makes the entry so of a session into an organization one that still counts. A member who was removed
-// and has come back has to enter again.
+// and has come back has to enter again. Of a guest, whom a contract or an organization above admits, the entry says nothing: what
+// relies on it asks Resolve.
 const sessionEntered = `
 	JOIN orgauthz_organizations o ON o.id = so.org_id AND o.deleted_at IS NULL AND so.entered_at > o.tokens_valid_after
-	JOIN orgauthz_members m ON m.org_id = so.org_id AND m.user_id = so.user_id AND so.entered_at > m.tokens_valid_after
-		AND so.entered_at >= m.created_at AND m.status = 'active' AND (m.expires_at IS NULL OR m.expires_at > $1)`
+	LEFT JOIN orgauthz_members m ON m.org_id = so.org_id AND m.user_id = so.user_id`
+
+// sessionStays is the condition of sessionEntered on the membership. $1 is now.
+const sessionStays = ` AND CASE WHEN so.guest = 1 THEN m.user_id IS NULL ELSE so.entered_at > m.tokens_valid_after
+	AND so.entered_at >= m.created_at AND m.status = 'active' AND (m.expires_at IS NULL OR m.expires_at > $1) END`
 
 // Create records that a user has logged in. User must be given; AuthenticatedAt is now when zero; ID, CreatedAt, ActiveAt,
 // ExpiresAt and Organizations are set by the engine. Logins and their activity raise no revision and tell no event (rule SES-2).
@@ -139,7 +143,7 @@ func (s *Sessions) session(ctx context.Context, q queryer, id string) (*Session,
 	}
 	found.Organizations, err = collect(ctx, q, `
 		SELECT so.org_id, so.entered_at FROM orgauthz_session_organizations so`+sessionEntered+`
-		WHERE so.session_id = $2 ORDER BY so.org_id`, []any{now.UnixMicro(), id},
+		WHERE so.session_id = $2`+sessionStays+` ORDER BY so.org_id`, []any{now.UnixMicro(), id},
 		func(row scanner) (o SessionOrganization, err error) {
 			return o, row.Scan(&o.ID, instant{&o.EnteredAt})
 		})
@@ -171,9 +175,11 @@ func (s *Sessions) Touch(ctx context.Context, id string) (*Session, error) {
 // usageInterval is how exactly it is known when something was last used.
 const usageInterval = time.Minute
 
-// Enter records that a session has entered organization org, of which its user is a member; entering again changes nothing.
-// Removing the member, or signing out of the organization, makes the session leave it (rule SES-3). Whether the user may enter
-// is login's to decide. Errors: NotFound (session, organization, member).
+// Enter records that a session has entered organization org, to which its user has access (see Access.Standing): as a member, or
+// as a guest by a contract or by an organization above. Removing the member, or signing out of the organization, makes the session
+// leave it (rule SES-3). What else a login has to satisfy is package login's to decide.
+//
+// Errors: NotFound (session, organization, member: no access).
 func (s *Sessions) Enter(ctx context.Context, id, org string) (*Session, error) {
 	var session Session
 	made, _, err := create(ctx, s.e, call{"sessions.enter", id, org}, &session, func(tx *transaction) error {
@@ -187,8 +193,12 @@ func (s *Sessions) Enter(ctx context.Context, id, org string) (*Session, error) 
 		if _, err := organization(ctx, tx.sql, org); err != nil {
 			return err
 		}
-		if _, err := member(ctx, tx.sql, org, found.User); err != nil {
+		access, err := tx.access(ctx, org, found.User)
+		if err != nil {
 			return err
+		}
+		if access.Standing != StandingMember {
+			return &NotFound{"member"}
 		}
 		tx.dirty = true
 		at, err := tx.now(ctx)
@@ -197,8 +207,9 @@ func (s *Sessions) Enter(ctx context.Context, id, org string) (*Session, error) 
 		}
 		// After a sign-out the row is still there: then this enters anew.
 		if _, err := tx.sql.ExecContext(ctx, `
-			INSERT INTO orgauthz_session_organizations (session_id, org_id, user_id, entered_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (session_id, org_id) DO UPDATE SET entered_at = excluded.entered_at`, id, org, found.User, at.UnixMicro()); err != nil {
+			INSERT INTO orgauthz_session_organizations (session_id, org_id, user_id, entered_at, guest) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (session_id, org_id) DO UPDATE SET entered_at = excluded.entered_at, guest = excluded.guest`,
+			id, org, found.User, at.UnixMicro(), flag(access.Member.Via != "")); err != nil {
 			return err
 		}
 		if found, err = s.session(ctx, tx.sql, id); err == nil {
@@ -236,7 +247,7 @@ func (s *Sessions) List(ctx context.Context, opts SessionListOptions) (Page[*Ses
 	default:
 		l.query = `SELECT ` + sessionColumns + `, 1` + from + `
 			JOIN orgauthz_session_organizations so ON so.session_id = s.id` + sessionEntered + `
-			WHERE ` + sessionActive + ` AND so.org_id = $3`
+			WHERE ` + sessionActive + sessionStays + ` AND so.org_id = $3`
 		l.id = "so.session_id" // the order that the index has
 		l.args = append(l.args, opts.Organization)
 	}

@@ -16,6 +16,7 @@ var sessionCases = cases{
 	"SES-1: bad input":                                      sessionsRefused,
 	"SES-2: logins and activity are no changes":             sessionActivity,
 	"SES-3: a session enters organizations and leaves them": sessionOrganizations,
+	"SES-3: guests by a contract":                           sessionGuests,
 	"SES-4: lists of a user and of an organization":         sessionLists,
 	"SES-4: one session ends":                               sessionEnds,
 	"SES-4: Clean deletes what has expired":                 sessionsCleaned,
@@ -210,6 +211,41 @@ func sessionOrganizations(t *engineTest) {
 	t.notFound(err, "organization")
 	_, err = t.Sessions.Enter(ctx, s.ID, t.org("third").ID)
 	t.notFound(err, "member")
+}
+
+func sessionGuests(t *engineTest) {
+	ctx := t.Context()
+	t.user("u")
+	host, guest := t.org("rocky"), t.org("adventurez")
+	t.member(guest.ID, "u")
+	contract, _, err := t.Contracts.Create(ctx, orgstore.Contract{
+		Host: host.ID, Guest: guest.ID, ContractTerms: orgstore.ContractTerms{Roles: []string{t.role("guide")}},
+	})
+	t.ok(err)
+	s := t.login("u")
+	entered, err := t.Sessions.Enter(ctx, s.ID, host.ID)
+	t.ok(err)
+	if len(entered.Organizations) != 1 || entered.Organizations[0].ID != host.ID {
+		t.Errorf("entered %+v", entered.Organizations)
+	}
+	page, err := t.Sessions.List(ctx, orgstore.SessionListOptions{Organization: host.ID})
+	if err != nil || len(page.Items) != 1 {
+		t.Errorf("sessions of the host: %+v, %v", page.Items, err)
+	}
+	token, err := t.Sessions.IssueRefreshToken(ctx, orgstore.RefreshGrant{Session: s.ID, Client: "app", Organization: host.ID})
+	t.ok(err)
+	_, token, err = t.Sessions.Refresh(ctx, "app", token)
+	t.ok(err)
+	t.changed(t.Contracts.End(ctx, contract.ID))
+	_, _, err = t.Sessions.Refresh(ctx, "app", token)
+	t.notFound(err, "refresh token")
+	_, err = t.Sessions.Enter(ctx, s.ID, host.ID)
+	t.notFound(err, "member")
+	// Who has become a member was no member when entering.
+	t.member(host.ID, "u")
+	if got, err := t.Sessions.Get(ctx, s.ID); err != nil || len(got.Organizations) != 0 {
+		t.Errorf("in %+v, %v", got, err)
+	}
 }
 
 func sessionLists(t *engineTest) {

@@ -22,12 +22,13 @@ CREATE INDEX orgauthz_sessions_user ON orgauthz_sessions (user_id, id);
 CREATE INDEX orgauthz_sessions_user_created ON orgauthz_sessions (user_id, created_at, id);
 CREATE INDEX orgauthz_sessions_expires ON orgauthz_sessions (expires_at, id);
 
--- An organization that a session has entered. Removing the membership deletes the row.
+-- An organization that a session has entered, as a member or as a guest. The row of whoever has lost access stays, and says nothing.
 CREATE TABLE orgauthz_session_organizations (
     session_id TEXT   NOT NULL REFERENCES orgauthz_sessions (id) ON DELETE CASCADE,
     org_id     TEXT   NOT NULL,
     user_id    TEXT   NOT NULL,
     entered_at BIGINT NOT NULL,
+    guest      SMALLINT NOT NULL,
     PRIMARY KEY (session_id, org_id)
 );
 CREATE INDEX orgauthz_session_organizations_member ON orgauthz_session_organizations (org_id, user_id, session_id);
