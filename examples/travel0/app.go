@@ -29,6 +29,9 @@ import (
 	"github.com/orgauthz/orgauthz/policy"
 )
 
+// patience bounds what a request waits for: a demo on a busy machine should not refuse for want of time.
+const patience = 4 * time.Second
+
 //go:embed policies
 var embeddedPolicies embed.FS
 
@@ -86,7 +89,7 @@ func open(ctx context.Context, o options) (_ *app, err error) {
 	if err != nil {
 		return nil, err
 	}
-	members, err := cached.New(a.engine, cached.Config{Shared: shared, Logger: o.log})
+	members, err := cached.New(a.engine, cached.Config{Shared: shared, LoadTimeout: patience, Logger: o.log})
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +106,7 @@ func open(ctx context.Context, o options) (_ *app, err error) {
 	}
 	a.closeLast(tokens.Close)
 	a.guard, err = middleware.New(middleware.Config{
-		Tokens: tokens, Members: members, Policy: rules, Realm: "travel0", Logger: o.log,
+		Tokens: tokens, Members: members, Policy: rules, Realm: "travel0", Timeout: patience, Logger: o.log,
 	})
 	return a, err
 }
@@ -148,8 +151,7 @@ func openPolicies(ctx context.Context, o options) (*policy.Engine, error) {
 	if o.policies != "" {
 		source = policy.Dir(o.policies)
 	}
-	// The budget of an evaluation is wall time: a demo on a busy machine should not deny for want of it.
-	rules, err := policy.Open(ctx, policy.Config{Source: source, Timeout: 500 * time.Millisecond, Logger: o.log})
+	rules, err := policy.Open(ctx, policy.Config{Source: source, Timeout: patience, Logger: o.log})
 	if err != nil {
 		return nil, fmt.Errorf("-policies: %w", err)
 	}
@@ -159,11 +161,11 @@ func openPolicies(ctx context.Context, o options) (*policy.Engine, error) {
 func openStore(ctx context.Context, db string) (engine *orgstore.Engine, err error) {
 	switch scheme, _, isURL := strings.Cut(db, "://"); {
 	case isURL && (scheme == "postgres" || scheme == "postgresql"):
-		engine, err = postgres.Open(ctx, db, orgstore.Config{})
+		engine, err = postgres.Open(ctx, db, orgstore.Config{LoadTimeout: patience})
 	case isURL:
 		return nil, fmt.Errorf("-db: URLs begin with postgres://, not %s://; for SQLite give the path of a file", scheme)
 	default:
-		engine, err = sqlite.Open(ctx, cmp.Or(db, ":memory:"), orgstore.Config{})
+		engine, err = sqlite.Open(ctx, cmp.Or(db, ":memory:"), orgstore.Config{LoadTimeout: patience})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("-db: %w", err)

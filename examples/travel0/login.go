@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -19,6 +20,7 @@ type credentials struct {
 	organization string // name or id; empty when none is known yet
 	connection   string // name; empty for the one that the e-mail address leads to
 	user, email  string // who it is; one of them, or none to see what the login page would ask
+	invitation   string // the ticket of an invitation to accept
 }
 
 // devLogin answers POST /dev/login: a login whose connections are SIMULATED. It is FOR DEVELOPMENT ONLY: whoever names an account
@@ -27,10 +29,13 @@ type credentials struct {
 func (a *app) devLogin(w http.ResponseWriter, r *http.Request) {
 	var c credentials
 	err := decodeBody(r, map[string]any{
-		"organization": &c.organization, "connection": &c.connection, "user": &c.user, "email": &c.email,
+		"organization": &c.organization, "connection": &c.connection, "user": &c.user, "email": &c.email, "invitation": &c.invitation,
 	})
 	if err == nil && c.user != "" && c.email != "" {
 		err = badRequest("give user or email, not both")
+	}
+	if err == nil && c.invitation != "" && c.organization != "" {
+		err = badRequest("give invitation or organization, not both: the invitation says which organization")
 	}
 	if err != nil {
 		a.refuse(w, r, err)
@@ -50,6 +55,18 @@ func (a *app) devLogin(w http.ResponseWriter, r *http.Request) {
 // login goes as far as it can with c: to the next step, or to tokens.
 func (a *app) login(ctx context.Context, c credentials) (*login.Step, *login.Tokens, error) {
 	req := login.Request{Client: clientID, Organization: c.organization, Connection: c.connection, Identifier: c.email}
+	var invited *orgstore.Invitation
+	if c.invitation != "" {
+		var err error
+		invited, err = a.engine.Invitations.GetByTicket(ctx, c.invitation)
+		switch {
+		case errors.Is(err, orgstore.ErrNotFound):
+			return nil, nil, errNoInvitation
+		case err != nil:
+			return nil, nil, err
+		}
+		req.Organization, req.Connection = invited.Organization, cmp.Or(c.connection, invited.Connection)
+	}
 	var who *orgstore.User
 	if c.user != "" {
 		var err error
@@ -62,7 +79,10 @@ func (a *app) login(ctx context.Context, c credentials) (*login.Step, *login.Tok
 	if err != nil || req.Identifier == "" || len(step.Connections) != 1 {
 		return step, nil, err
 	}
-	auth, err := a.authenticate(ctx, &step.Connections[0], who, c.email)
+	auth, err := a.authenticate(ctx, &step.Connections[0], who, c.email, invited)
+	if err == nil && invited != nil {
+		_, err = a.accept(ctx, c.invitation, orgstore.AcceptOptions{User: auth.User, Connection: auth.Connection})
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,11 +109,11 @@ func stepOf(r *login.Result) *login.Step {
 	return r.Step
 }
 
-// authenticate is the SIMULATED connection: it believes whoever names an account that is there. An identity provider knows the
-// people of its own domains, of whom Travel0 hears when they log in for the first time.
-func (a *app) authenticate(ctx context.Context, c *login.Connection, who *orgstore.User, email string) (auth login.Authentication, err error) {
+// authenticate is the SIMULATED connection: it believes whoever names an account that is there.
+func (a *app) authenticate(ctx context.Context, c *login.Connection, who *orgstore.User, email string, invited *orgstore.Invitation) (
+	auth login.Authentication, err error) {
 	if who == nil {
-		who, err = a.account(ctx, c, email)
+		who, err = a.account(ctx, c, email, invited)
 	}
 	if err == nil && !slices.ContainsFunc(who.Identities, func(i orgstore.Identity) bool { return i.Connection == c.ID }) {
 		err = noAccount(c)
@@ -108,19 +128,21 @@ func noAccount(c *login.Connection) error {
 	return &login.Error{Code: login.AccessDenied, Description: "no such account at " + c.Name}
 }
 
-// account returns the user whose account at a connection has this e-mail address.
-func (a *app) account(ctx context.Context, c *login.Connection, email string) (*orgstore.User, error) {
+// account returns the user whose account at a connection has this e-mail address. An identity provider knows the people of its own
+// domains, of whom Travel0 hears when they log in for the first time; in its database, people sign up when they are invited.
+func (a *app) account(ctx context.Context, c *login.Connection, email string, invited *orgstore.Invitation) (*orgstore.User, error) {
 	email = strings.ToLower(email)
 	u, err := a.engine.Users.GetByIdentity(ctx, c.ID, email) // which is the account's id at a simulated connection
 	if !errors.Is(err, orgstore.ErrNotFound) {
 		return u, err
 	}
 	_, domain, _ := strings.Cut(email, "@")
-	if !slices.Contains(c.Domains, domain) {
+	known := slices.Contains(c.Domains, domain)
+	if !known && (c.Kind() != orgstore.ConnectionDatabase || invited == nil || !strings.EqualFold(invited.Invitee.Email, email)) {
 		return nil, noAccount(c)
 	}
 	u, _, err = a.engine.Users.Create(ctx, orgstore.User{
-		ID: c.Name + "|" + email, Email: email, EmailVerified: true, Identities: []orgstore.Identity{{Connection: c.ID, ID: email}},
+		ID: c.Name + "|" + email, Email: email, EmailVerified: known, Identities: []orgstore.Identity{{Connection: c.ID, ID: email}},
 	})
 	if errors.Is(err, orgstore.ErrConflict) { // another login of the same person was faster
 		return a.engine.Users.GetByIdentity(ctx, c.ID, email)

@@ -121,6 +121,10 @@ func (a *app) welcome(w io.Writer, addr *net.TCPAddr) error {
 	if err != nil {
 		return err
 	}
+	admin, err := a.mint("granite-admin", graniteID, int64(maxLifetime/time.Second))
+	if err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(w, `Travel0 listens on http://%[1]s
 
 Granite Outpost's adventures, as its freelance guide Emilio sees them:
@@ -137,6 +141,12 @@ curl -s http://%[1]s/dev/login -d '{"email": "emilio@example.com"}'
 
 Sumana logs in at AdventureZ's identity provider, for Rocky Mountain High, which has a contract with AdventureZ:
 curl -s http://%[1]s/dev/login -d '{"email": "sumana@adventurez.example", "organization": "rocky-mountain-high"}'
-`, addr, token)
+
+Granite Outpost's admin invites her:
+curl -s http://%[1]s/orgs/granite-outpost/invitations -H 'Authorization: Bearer %[3]s' -d '{"email": "sumana@adventurez.example", "roles": ["guide"]}'
+
+With the ticket from that answer she gets an account in Travel0's database:
+curl -s http://%[1]s/dev/login -d '{"email": "sumana@adventurez.example", "connection": "travel0-users", "invitation": "TICKET"}'
+`, addr, token, admin)
 	return err
 }

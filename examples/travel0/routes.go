@@ -31,6 +31,7 @@ func (a *app) routes() *middleware.Mux {
 	own := middleware.OrgFromToken() // these are about the caller, in whatever organization
 	mux.Handle("GET /me/organizations", guard.RequireFunc("read:my_organizations", a.listMyOrganizations, own))
 	mux.Handle("POST /me/switch", guard.RequireFunc("switch:organization", a.switchOrganization, own))
+	mux.Handle("POST /invitations/accept", guard.RequireFunc("accept:invitation", a.acceptInvitation, own))
 
 	mux.Handle("GET /orgs/{org}/adventures", guard.RequireFunc("read:adventures", a.listAdventures))
 	mux.Handle("POST /orgs/{org}/adventures", guard.RequireFunc("create:adventures", a.createAdventure))
@@ -39,6 +40,8 @@ func (a *app) routes() *middleware.Mux {
 	mux.Handle("POST /orgs/{org}/guides/{user}/ratings", guard.RequireFunc("create:ratings", a.rate))
 	mux.Handle("GET /orgs/{org}/contracts", guard.RequireFunc("read:contracts", a.listContracts))
 	mux.Handle("DELETE /orgs/{org}/contracts/{contract}", guard.RequireFunc("delete:contracts", a.endContract))
+	mux.Handle("GET /orgs/{org}/invitations", guard.RequireFunc("read:invitations", a.listInvitations))
+	mux.Handle("POST /orgs/{org}/invitations", guard.RequireFunc("create:invitations", a.invite))
 	mux.Handle("GET /orgs/{org}/members", guard.RequireFunc("read:members", a.listMembers))
 	mux.Handle("POST /orgs/{org}/members", guard.RequireFunc("create:members", a.addMember))
 	mux.Handle("DELETE /orgs/{org}/members/{user}", guard.RequireFunc("delete:members", a.removeMember))

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/orgauthz/orgauthz/orgstore"
 )
 
 // The scenario of Travel0: three customers, and four people who show where credentials and memberships live. Each test tells of
@@ -92,6 +94,24 @@ func TestEmilioHasTwoMemberships(t *testing.T) {
 	i.want(403, atGranite, "POST", granite+"/adventures/quarry-night-climb/signups", "") // which is kept for staff
 }
 
+// Or Emilio has two accounts, each with its own membership: one in the database, of Rocky, and one with Granite's identity provider.
+// They are two people to Travel0.
+func TestEmilioHasTwoAccounts(t *testing.T) {
+	t.Parallel()
+	i := start(t, options{})
+	i.want(204, i.token("granite-admin", "granite-outpost"), "DELETE", granite+"/members/emilio", "")
+	ticket := i.invite(`{"email":"emilio@granite.example","roles":["guide"],"employment":"freelance","connection":"granite-sso"}`)
+	atGranite := i.login(`{"invitation":"` + ticket + `","email":"emilio@granite.example"}`)
+	atRocky := i.login(`{"email":"emilio@example.com"}`) // of one organization, and not asked for which
+	for token, at := range map[string]struct{ organizations, other string }{
+		atGranite: {`{"organizations":[{"name":"granite-outpost","roles":["guide"],"via":"membership"}]}`, "rocky-mountain-high"},
+		atRocky:   {`{"organizations":[{"name":"rocky-mountain-high","roles":["guide"],"via":"membership"}]}`, "granite-outpost"},
+	} {
+		wantJSON(t, i.want(200, token, "GET", "/me/organizations", ""), at.organizations)
+		i.want(403, token, "POST", "/me/switch", `{"organization":"`+at.other+`"}`)
+	}
+}
+
 // Rocky Mountain High has a contract that lets any employee of AdventureZ guide for it. Sumana is one; her ratings carry over, and
 // combine between the two.
 func TestSumanaGuidesUnderTheContract(t *testing.T) {
@@ -150,4 +170,57 @@ func TestTheContractFollowsEmployment(t *testing.T) {
 	i.want(204, admin, "DELETE", adventurez+"/members/lena", "")
 	i.want(201, admin, "POST", adventurez+"/members", `{"user":"lena","roles":["guide"],"employment":"staff"}`)
 	i.want(200, lena, "GET", rocky+"/adventures", "")
+}
+
+// Or Sumana is in the database, with a membership in either organization, the second of which needs no contract.
+func TestSumanaHasTwoMemberships(t *testing.T) {
+	t.Parallel()
+	i := start(t, options{})
+	ctx := t.Context()
+	passwords, err := i.app.engine.Connections.GetByName(ctx, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := i.app.engine.EnabledConnections.Add(ctx, adventurezID, passwords.ID, orgstore.EnabledConnectionSettings{}); err != nil {
+		t.Fatal(err)
+	}
+	const invited = `{"email":"sumana@adventurez.example","roles":["guide"],"connection":"travel0-users"}`
+	atRocky := i.login(`{"email":"sumana@adventurez.example","invitation":"` + i.invitedBy("rocky-admin", "rocky-mountain-high", invited) + `"}`)
+	i.want(200, atRocky, "POST", "/invitations/accept", `{"ticket":"`+i.invitedBy("adventurez-admin", "adventurez", invited)+`"}`)
+	wantJSON(t, i.want(200, atRocky, "GET", "/me/organizations", ""), `{"organizations":[
+		{"name":"adventurez","roles":["guide"],"via":"membership"},{"name":"rocky-mountain-high","roles":["guide"],"via":"membership"}]}`)
+	home := i.accessToken(i.send(call{method: "POST", path: "/me/switch", token: atRocky, body: `{"organization":"adventurez"}`}), "switch")
+
+	// Her ratings carry over as long as the contract shares them; she stays at both when it ends.
+	const her = "travel0-users%7Csumana@adventurez.example"
+	i.want(201, i.token("rocky-manager", "rocky-mountain-high"), "POST", rocky+"/guides/"+her+"/ratings", `{"stars":4}`)
+	i.want(201, i.token("adventurez-manager", "adventurez"), "POST", adventurez+"/guides/"+her+"/ratings", `{"stars":5}`)
+	if got := i.rated(home, adventurez, her); got != "[adventurez:1 rocky-mountain-high:1]" {
+		t.Errorf("AdventureZ sees %s", got)
+	}
+	i.want(204, i.token("adventurez-admin", "adventurez"), "DELETE", adventurez+"/contracts/"+contractID, "")
+	if got := i.rated(home, adventurez, her); got != "[adventurez:1]" {
+		t.Errorf("without the contract AdventureZ sees %s", got)
+	}
+	i.want(200, atRocky, "GET", rocky+"/adventures", "")
+	i.want(200, home, "GET", adventurez+"/adventures", "")
+}
+
+// Invited to Granite, Sumana is added through the database connection or Granite's identity provider: AdventureZ's is none of
+// Granite's.
+func TestSumanaIsInvitedToGranite(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, db string) {
+		i := start(t, options{db: db})
+		home := i.login(`{"email":"sumana@adventurez.example"}`)
+		ticket := i.invite(`{"email":"sumana@adventurez.example","roles":["guide"],"employment":"freelance"}`)
+		i.want(403, home, "POST", "/invitations/accept", `{"ticket":"`+ticket+`"}`)
+		i.want(403, "", "POST", "/dev/login", `{"email":"sumana@adventurez.example","connection":"adventurez-sso","invitation":"`+ticket+`"}`)
+		i.want(200, i.login(`{"email":"sumana@adventurez.example","connection":"travel0-users","invitation":"`+ticket+`"}`),
+			"GET", granite+"/adventures", "")
+
+		ticket = i.invite(`{"email":"sumana@granite.example","roles":["guide"],"employment":"freelance","connection":"granite-sso"}`)
+		i.want(200, i.login(`{"email":"sumana@granite.example","invitation":"`+ticket+`"}`), "GET", granite+"/adventures", "")
+		i.want(200, home, "GET", adventurez+"/adventures", "")
+	})
 }

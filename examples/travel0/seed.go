@@ -64,7 +64,7 @@ var roles = []struct {
 }{
 	{"admin", []string{
 		"read:adventures", "create:adventures", "read:ratings", "create:ratings", "read:members", "create:members", "delete:members",
-		"read:contracts", "delete:contracts",
+		"read:contracts", "delete:contracts", "read:invitations", "create:invitations",
 	}},
 	{"manager", []string{"read:adventures", "create:adventures", "read:ratings", "create:ratings", "read:members", "read:contracts"}},
 	{"guide", []string{"read:adventures", "create:signups", "read:ratings"}},

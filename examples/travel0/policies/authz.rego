@@ -3,7 +3,7 @@ package authz
 
 default allow := false
 
-own := {"read:my_organizations", "switch:organization"}
+own := {"read:my_organizations", "switch:organization", "accept:invitation"}
 
 allow if input.action in input.member.permissions
 
