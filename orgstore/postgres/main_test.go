@@ -3,11 +3,9 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +25,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := dropSchemas(); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			code = max(code, 1)
+		}
+		os.Exit(code)
+	}))
 }
 
 // server returns the URL of the server to test with, once it has answered.
@@ -44,25 +48,6 @@ var server = sync.OnceValues(func() (string, error) {
 	}
 	return address, conn.Close(ctx)
 })
-
-// database returns the URL of a schema of the test's own on the server, with more parameters (name, value …).
-func database(t testing.TB, parameters ...string) string {
-	t.Helper()
-	address, err := server()
-	switch {
-	case err == nil:
-	case os.Getenv("ORGAUTHZ_POSTGRES_URL") != "" || os.Getenv("ORGAUTHZ_REQUIRE_SERVICES") == "1":
-		t.Fatalf("no PostgreSQL to test with: %v", err)
-	default:
-		t.Skipf("NOT TESTED: no PostgreSQL at 127.0.0.1:5432 with a database test, and ORGAUTHZ_POSTGRES_URL names no other: %v", err)
-	}
-	schema := "orgauthz_test_" + strings.ToLower(rand.Text()[:12])
-	admin := connect(t, address)
-	execute(t, admin, "CREATE SCHEMA "+schema)
-	t.Cleanup(func() { execute(t, admin, "DROP SCHEMA "+schema+" CASCADE") })
-	// The whole suite in parallel must not need more connections than a server has by default.
-	return with(t, address, append([]string{"search_path", schema, "pool_max_conns", "6"}, parameters...)...)
-}
 
 // with returns a URL with these parameters set.
 func with(t testing.TB, address string, parameters ...string) string {

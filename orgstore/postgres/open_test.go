@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net"
 	"net/url"
@@ -18,9 +17,9 @@ import (
 
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := nothing(t)
 	admin := connect(t, address)
-	role := "orgauthz_test_" + strings.ToLower(rand.Text()[:12])
+	role := randomName()
 	execute(t, admin, "CREATE ROLE "+role+" LOGIN PASSWORD 'hunter2'")
 	t.Cleanup(func() { execute(t, admin, "DROP OWNED BY "+role); execute(t, admin, "DROP ROLE "+role) })
 	var schema string
@@ -120,7 +119,7 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 
 func TestOpenRefusesNewerSchema(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := nothing(t)
 	openAt(t, address, orgstore.Config{})
 	execute(t, connect(t, address), `INSERT INTO orgauthz_schema (version_id, is_applied) VALUES (9999, true)`)
 	e, err := Open(t.Context(), address, orgstore.Config{})
@@ -136,10 +135,10 @@ func TestOpenRefusesNewerSchema(t *testing.T) {
 // Whoever may not create tables may use those that are there.
 func TestOpenWithoutRightToCreate(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := nothing(t)
 	openAt(t, address, orgstore.Config{})
 	admin := connect(t, address)
-	role := "orgauthz_test_" + strings.ToLower(rand.Text()[:12])
+	role := randomName()
 	execute(t, admin, "CREATE ROLE "+role+" LOGIN PASSWORD 'x'")
 	t.Cleanup(func() { execute(t, admin, "DROP OWNED BY "+role); execute(t, admin, "DROP ROLE "+role) })
 	u, err := url.Parse(address)
@@ -154,7 +153,7 @@ func TestOpenWithoutRightToCreate(t *testing.T) {
 
 func TestEnginesStartTogether(t *testing.T) {
 	t.Parallel()
-	address := with(t, database(t), "pool_max_conns", "2")
+	address := with(t, nothing(t), "pool_max_conns", "2")
 	engines, errs := make([]*orgstore.Engine, 6), make([]error, 6)
 	var group sync.WaitGroup
 	for i := range engines {
@@ -181,8 +180,8 @@ func TestEnginesStartTogether(t *testing.T) {
 // Lists are in byte order and names compare byte by byte, whatever the collation of the database.
 func TestCollation(t *testing.T) {
 	t.Parallel()
-	admin := connect(t, database(t))
-	name := "orgauthz_test_" + strings.ToLower(rand.Text()[:12])
+	admin := connect(t, nothing(t))
+	name := randomName()
 	if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' ENCODING 'UTF8'"); err != nil {
 		t.Skipf("NOT TESTED: the server has no other collation than that of the other tests: %v", err)
 	}
@@ -245,7 +244,7 @@ func TestCollation(t *testing.T) {
 
 func TestTablesHavePrefix(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := nothing(t)
 	openAt(t, address, orgstore.Config{})
 	var all, ours int
 	if err := connect(t, address).QueryRow(t.Context(), `
