@@ -119,6 +119,11 @@ func storable(t time.Time) bool {
 // Errors: NotFound (organization, role or team), Invalid (CTR-1, CTR-2), Conflict (id taken), Limit (contracts, roles per member,
 // shares of a contract).
 func (s *Contracts) Create(ctx context.Context, c Contract) (*Contract, Result, error) {
+	return s.create(ctx, c, &Contract{})
+}
+
+// create is Create. What the terms of before name need not be there.
+func (s *Contracts) create(ctx context.Context, c Contract, before *Contract) (*Contract, Result, error) {
 	given := c
 	if c.ID == "" {
 		c.ID = newID("ctr_")
@@ -142,7 +147,7 @@ func (s *Contracts) Create(ctx context.Context, c Contract) (*Contract, Result, 
 		if taken > 0 {
 			return &Conflict{"contract", "id"}
 		}
-		if err := c.checkTerms(ctx, tx, &Contract{}); err != nil {
+		if err := c.checkTerms(ctx, tx, before); err != nil {
 			return err
 		}
 		if err := tx.sql.QueryRowContext(ctx, `SELECT COUNT(*) FROM orgauthz_contracts WHERE host_id = $1 AND ended_at IS NULL`,

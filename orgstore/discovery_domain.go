@@ -126,12 +126,16 @@ func (s DomainStatus) check() error {
 //
 // Errors: NotFound (organization), Invalid (DOM-1), Conflict (the organization has the domain), Limit (discovery domains).
 func (s *DiscoveryDomains) Create(ctx context.Context, d DiscoveryDomain) (*DiscoveryDomain, Result, error) {
-	given := d
 	random := make([]byte, 16)
 	rand.Read(random) // never fails
+	return s.create(ctx, d, newID("ord_"), hex.EncodeToString(random))
+}
+
+func (s *DiscoveryDomains) create(ctx context.Context, d DiscoveryDomain, id, text string) (*DiscoveryDomain, Result, error) {
+	given := d
 	name, err := checkDomain(d.Domain)
-	d = DiscoveryDomain{ID: newID("ord_"), Organization: d.Organization, Domain: name, Subdomains: d.Subdomains, Status: d.Status,
-		Discovery: d.Discovery, VerificationText: hex.EncodeToString(random)}
+	d = DiscoveryDomain{ID: id, Organization: d.Organization, Domain: name, Subdomains: d.Subdomains, Status: d.Status,
+		Discovery: d.Discovery, VerificationText: text}
 	d.VerificationHost = "_ss-verification." + d.Organization + "." + d.Domain
 	if d.Status == "" {
 		d.Status = DomainPending

@@ -21,6 +21,8 @@
 // Every change writes events. Events.List is the audit log; Events.Follow tells each event once, from a cursor that the caller
 // keeps, and Engine.Poll tells caches what to read again. Events.Prune and Clean are to be called now and then.
 //
+// Engine.Export writes all that a store holds as lines of JSON, and Import reads them into another one, on whatever database.
+//
 // # Promises
 //
 //   - A mutation that returned nil is durable, and every later Resolve of every Engine on the database sees it.

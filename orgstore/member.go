@@ -148,7 +148,7 @@ func (s *Members) Add(ctx context.Context, org, user string, opts MemberOptions)
 			err = countMembers(ctx, tx, org, 1)
 		}
 		if err == nil {
-			err = insertMembers(ctx, tx, org, []joining{{m.user, is, by}})
+			err = insertMembers(ctx, tx, org, []joining{{user: m.user, is: is, by: by}})
 		}
 		if err != nil {
 			return err
@@ -177,6 +177,7 @@ type joining struct {
 	user *User
 	is   memberState
 	by   string
+	file *memberRecord // that has the times of an import, as far as they are known; nil for everybody else
 }
 
 // insertMembers writes the rows of new members of org.
@@ -192,12 +193,16 @@ func insertMembers(ctx context.Context, tx *transaction, org string, list []join
 		if err != nil {
 			return err
 		}
+		joined, updated, used, valid := at.UnixMicro(), at.UnixMicro(), int64(0), int64(0)
+		if j.file != nil {
+			joined, updated, used, valid = j.file.times(joined)
+		}
 		members = append(members, []any{org, j.user.ID, j.is.Kind, string(j.is.Status), metadata, j.by, instant{&j.is.ExpiresAt},
-			j.user.Name, searchable(j.user.Name), searchable(j.user.Email), at.UnixMicro(), at.UnixMicro()})
+			j.user.Name, searchable(j.user.Name), searchable(j.user.Email), joined, updated, used, valid})
 		roles = append(roles, j.is.rows(org, j.user.ID, j.is.Roles)...)
 	}
 	if err := tx.insert(ctx, `orgauthz_members (org_id, user_id, kind, status, metadata, joined_by, expires_at,
-		name, name_key, email_key, created_at, updated_at)`, members, ""); err != nil {
+		name, name_key, email_key, created_at, updated_at, used_at, tokens_valid_after)`, members, ""); err != nil {
 		return err
 	}
 	return insertRoles(ctx, tx, roles)

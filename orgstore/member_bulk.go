@@ -34,7 +34,6 @@ func (s *Members) AddAll(ctx context.Context, org string, list []MemberAdd) ([]O
 		return nil, Result{}, &Limit{"members per call", maxBulk}
 	}
 	checked, joins := make([]Outcome, len(list)), make([]joining, len(list))
-	var users, roles []string
 	c := call{"members.addAll", org}
 	for i, add := range list {
 		is, by, err := newMember(add.MemberOptions, s.e.cfg.Limits)
@@ -42,12 +41,20 @@ func (s *Members) AddAll(ctx context.Context, org string, list []MemberAdd) ([]O
 			err = errors.Join(err, &Limit{"roles per member", limit})
 		}
 		checked[i] = Outcome{User: add.User, Err: err}
-		joins[i] = joining{&User{ID: add.User}, is, by}
+		joins[i] = joining{user: &User{ID: add.User}, is: is, by: by}
 		if checkInstant(is.ExpiresAt) == nil { // otherwise JSON could not have it
 			c = append(c, add.User, is, by)
 		}
-		if err == nil && validUserID(add.User) {
-			users, roles = append(users, add.User), append(roles, is.Roles...)
+	}
+	return s.addAll(ctx, c, org, checked, joins)
+}
+
+// addAll adds those of joins that checked has no error for.
+func (s *Members) addAll(ctx context.Context, c call, org string, checked []Outcome, joins []joining) ([]Outcome, Result, error) {
+	var users, roles []string
+	for i, j := range joins {
+		if checked[i].Err == nil && validUserID(j.user.ID) {
+			users, roles = append(users, j.user.ID), append(roles, j.is.Roles...)
 		}
 	}
 	users, roles = unique(users), unique(roles)

@@ -199,6 +199,11 @@ func lockRole(ctx context.Context, tx *transaction, id, org, base string, apis m
 // Errors: Invalid, NotFound (organization, template or api), Conflict (id or name taken), Limit (permissions per role, organization
 // roles).
 func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
+	return s.create(ctx, r, true)
+}
+
+// create is Create. chosen says that the template must be one: an import takes over what was based on one that is none any more.
+func (s *Roles) create(ctx context.Context, r Role, chosen bool) (*Role, Result, error) {
 	given := r
 	if r.ID == "" {
 		r.ID = newID("rol_")
@@ -228,7 +233,7 @@ func (s *Roles) Create(ctx context.Context, r Role) (*Role, Result, error) {
 			err = roleNameIsFree(ctx, tx, r.Organization, r.Name)
 		}
 		if err == nil {
-			err = r.checkBase(ctx, tx.sql, true)
+			err = r.checkBase(ctx, tx.sql, chosen)
 		}
 		if err == nil {
 			err = tx.holdPermissions(ctx, r.Organization, r.all())

@@ -163,3 +163,8 @@ func TestAccess(t *testing.T) {
 	t.Parallel()
 	orgstoretest.TestAccess(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openAt(t, database(t), cfg) })
 }
+
+func TestExchange(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestExchange(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openAt(t, database(t), cfg) })
+}

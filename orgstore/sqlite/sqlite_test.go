@@ -74,3 +74,10 @@ func TestAccess(t *testing.T) {
 	t.Parallel()
 	orgstoretest.TestAccess(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openFile(t, ":memory:", cfg) })
 }
+
+func TestExchange(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestExchange(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine {
+		return openFile(t, filepath.Join(t.TempDir(), "orgs.db"), cfg)
+	})
+}
