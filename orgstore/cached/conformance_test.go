@@ -10,13 +10,13 @@ import (
 	"github.com/orgauthz/orgauthz/orgstore/sqlite"
 )
 
-func open(t testing.TB) (*orgstore.Engine, *cached.Store) {
+func open(t testing.TB, clock func() time.Time) (*orgstore.Engine, *cached.Store) {
 	t.Helper()
-	engine, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{LoadTimeout: time.Minute, LockTimeout: time.Minute}) // busy machines are not the matter
+	engine, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{LoadTimeout: time.Minute, LockTimeout: time.Minute, Clock: clock}) // busy machines are not the matter
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := cached.New(engine, cached.Config{LoadTimeout: time.Minute})
+	store, err := cached.New(engine, cached.Config{LoadTimeout: time.Minute, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,5 +33,7 @@ func open(t testing.TB) (*orgstore.Engine, *cached.Store) {
 
 func TestResolver(t *testing.T) {
 	t.Parallel()
-	orgstoretest.TestResolver(t, func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) { return open(t) })
+	orgstoretest.TestResolver(t, func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver) {
+		return open(t, clock)
+	})
 }

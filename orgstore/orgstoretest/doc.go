@@ -4,9 +4,9 @@
 //	func TestEngine(t *testing.T) { orgstoretest.TestEngine(t, open) }
 //
 //	func TestResolver(t *testing.T) {
-//		orgstoretest.TestResolver(t, func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) {
-//			engine := open(t)
-//			return engine, newCache(t, engine)
+//		orgstoretest.TestResolver(t, func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver) {
+//			engine := open(t, orgstore.Config{Clock: clock})
+//			return engine, newCache(t, engine, clock)
 //		})
 //	}
 //

@@ -6,26 +6,29 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 )
 
 // TestResolver tests a Resolver over an Engine: every mutation that goes through the engine is in the resolver's next
 // answer, and every answer is the one that the engine itself gives. open returns a fresh, empty engine and a resolver over
-// it, which runs on the node that writes.
-func TestResolver(t *testing.T, open func(t testing.TB) (*orgstore.Engine, orgstore.Resolver)) {
+// it, which runs on the node that writes; both go by clock.
+func TestResolver(t *testing.T, open func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver)) {
 	for name, test := range map[string]func(*resolverTest){
-		"standings":              standings,
-		"malformed questions":    malformedQuestions,
-		"every mutation at once": everyMutation,
-		"vector":                 vectors,
-		"random mutations":       randomMutations,
-		"dependants":             concurrentDependants,
+		"standings":               standings,
+		"malformed questions":     malformedQuestions,
+		"every mutation at once":  everyMutation,
+		"vector":                  vectors,
+		"every mutation is known": mutationsKnown,
+		"random mutations":        randomMutations,
+		"dependants":              concurrentDependants,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			engine, resolver := open(t)
-			test(&resolverTest{T: t, engine: engine, resolver: resolver, world: Seed(t, engine)})
+			clock := newStanding()
+			engine, resolver := open(t, clock.now)
+			test(&resolverTest{T: t, engine: engine, resolver: resolver, world: Seed(t, engine), clock: clock})
 		})
 	}
 }
@@ -35,6 +38,7 @@ type resolverTest struct {
 	engine   *orgstore.Engine
 	resolver orgstore.Resolver
 	world    World
+	clock    *standing // of engine and resolver
 }
 
 // ask returns the resolver's answer, which must be the engine's.

@@ -20,18 +20,18 @@ func TestEngine(t *testing.T) {
 
 func TestResolver(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]func(t testing.TB) (*orgstore.Engine, orgstore.Resolver){
-		"engine": func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) {
-			e := fresh(t)
+	for name, open := range map[string]func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver){
+		"engine": func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver) {
+			e := openAt(t, database(t), orgstore.Config{Clock: clock})
 			return e, e
 		},
-		"another engine": func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) {
+		"another engine": func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver) {
 			address := database(t)
-			return openAt(t, address, orgstore.Config{}), openAt(t, address, orgstore.Config{})
+			return openAt(t, address, orgstore.Config{Clock: clock}), openAt(t, address, orgstore.Config{Clock: clock})
 		},
-		"cached": func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) {
-			e := fresh(t)
-			store, err := cached.New(e, cached.Config{LoadTimeout: time.Minute})
+		"cached": func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver) {
+			e := openAt(t, database(t), orgstore.Config{Clock: clock})
+			store, err := cached.New(e, cached.Config{LoadTimeout: time.Minute, Clock: clock})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -151,7 +151,12 @@ type quiet struct{ orgstore.Resolver }
 
 func newEngine(t testing.TB) *orgstore.Engine {
 	t.Helper()
-	e, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{LoadTimeout: time.Minute, LockTimeout: time.Minute})
+	return newEngineAt(t, nil)
+}
+
+func newEngineAt(t testing.TB, clock func() time.Time) *orgstore.Engine {
+	t.Helper()
+	e, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{LoadTimeout: time.Minute, LockTimeout: time.Minute, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

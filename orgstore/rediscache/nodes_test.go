@@ -16,9 +16,9 @@ func TestResolver(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, addr string) {
 		var n atomic.Int64
-		orgstoretest.TestResolver(t, func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) {
-			e := newEngine(t)
-			return e, newStore(t, e, newCache(t, addr, Config{Prefix: fmt.Sprint("p", n.Add(1))}), cached.Config{})
+		orgstoretest.TestResolver(t, func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver) {
+			e := newEngineAt(t, clock)
+			return e, newStore(t, e, newCache(t, addr, Config{Prefix: fmt.Sprint("p", n.Add(1)), Clock: clock}), cached.Config{Clock: clock})
 		})
 	})
 }

@@ -62,9 +62,9 @@ func execute(t testing.TB, conn *sql.Conn, statement string) {
 // The file is a file like any other: the suite runs on it as well, with an engine that resolves over another one's writes.
 func TestResolverOfAnotherEngine(t *testing.T) {
 	t.Parallel()
-	orgstoretest.TestResolver(t, func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) {
+	orgstoretest.TestResolver(t, func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver) {
 		path := filepath.Join(t.TempDir(), "orgs.db")
-		return openFile(t, path, orgstore.Config{}), openFile(t, path, orgstore.Config{})
+		return openFile(t, path, orgstore.Config{Clock: clock}), openFile(t, path, orgstore.Config{Clock: clock})
 	})
 }
 

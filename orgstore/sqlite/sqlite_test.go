@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 	"github.com/orgauthz/orgauthz/orgstore/orgstoretest"
@@ -16,8 +17,8 @@ func memory(t testing.TB) *orgstore.Engine {
 
 func TestResolver(t *testing.T) {
 	t.Parallel()
-	orgstoretest.TestResolver(t, func(t testing.TB) (*orgstore.Engine, orgstore.Resolver) {
-		e := memory(t)
+	orgstoretest.TestResolver(t, func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver) {
+		e := openFile(t, ":memory:", orgstore.Config{Clock: clock})
 		return e, e
 	})
 }
