@@ -82,6 +82,11 @@ var rules = []rule{
 		never: append([]ban{noJWX, noOPA}, noSQL...),
 	},
 	{pkg: "orgstore/management/...", may: []string{"orgstore"}, why: backendsApart, deep: true, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
+	{
+		pkg: "orgstore/auth0import/...", may: []string{"orgstore", "orgstore/internal/urls"}, deep: true,
+		why:   "who moves a tenant in converts files, and needs neither a database nor a network for that",
+		never: append([]ban{noJWX, noRedis, noOPA}, drivers...),
+	},
 	{pkg: "orgstore/login/...", may: []string{"orgstore"}, why: backendsApart, deep: true, never: append([]ban{noJWX, noRedis, noOPA}, noSQL...)},
 
 	{
