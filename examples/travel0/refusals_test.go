@@ -256,6 +256,9 @@ func TestMethods(t *testing.T) {
 		{method: "PUT", path: adventuresOfGranite}, {method: "DELETE", path: adventuresOfGranite}, {method: "PATCH", path: "/orgs/granite-outpost/members"},
 		{method: "GET", path: "/dev/tokens"}, {method: "POST", path: "/healthz"}, {method: "POST", path: "/.well-known/jwks.json"},
 		{method: "get", path: adventuresOfGranite}, {method: "GET", path: "/orgs/granite-outpost/members/hiroko"},
+		{method: "GET", path: "/dev/login"}, {method: "GET", path: "/me/switch"}, {method: "POST", path: "/me/organizations"},
+		{method: "GET", path: "/invitations/accept"}, {method: "PUT", path: "/orgs/granite-outpost/invitations"},
+		{method: "POST", path: "/orgs/granite-outpost/contracts"}, {method: "DELETE", path: "/orgs/granite-outpost/guides/hiroko/ratings"},
 	} {
 		c.token = token
 		got := i.send(c)
