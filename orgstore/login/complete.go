@@ -28,8 +28,9 @@ type Joined string
 
 // By what a login makes members.
 const (
-	JoinedByConnection Joined = "jit"    // assign_membership_on_login of the connection (rule JIT-1)
-	JoinedByDomain     Joined = "domain" // a proven domain of an organization that joins automatically (rule JIT-3)
+	JoinedByInvitation Joined = "invitation" // the invitation of Request.Invitation (rule INV-6)
+	JoinedByConnection Joined = "jit"        // assign_membership_on_login of the connection (rule JIT-1)
+	JoinedByDomain     Joined = "domain"     // a proven domain of an organization that joins automatically (rule JIT-3)
 )
 
 // Joining is a membership that a login is about to make.
@@ -51,7 +52,10 @@ type Result struct {
 	// Joined says by what this login made the user a member: of Access.Org, or before a Step of the only organization that has the
 	// connection so. Empty when it made nobody one.
 	Joined Joined
-	// Next is where the user goes: Request.RedirectURI, which the application and the organization allow.
+	// Accepted is what accepting the invitation has done; nil without one. Joined is empty where the user was a member already.
+	Accepted *orgstore.Acceptance
+	// Next is where the user goes: Request.RedirectURI, which the application and the organization allow. After an invitation it is
+	// the invitation's own URL or the organization's, if there is one among the application's callbacks (rule INV-8).
 	Next string
 	// Revision holds what this login raised, for orgstore.Query.AtLeast.
 	Revision orgstore.Vector
@@ -64,8 +68,9 @@ const attempts = 3
 var errMoved = fmt.Errorf("login: what the login was decided by keeps changing: %w", orgstore.ErrUnavailable)
 
 // Complete says what an authentication yields (rule LOG-6). A blocked user is refused, then a connection that is not enabled, then
-// what the organization's security policy does not accept (rule SEC-1). Then a membership or a contract admits the user, or a
-// membership is made because the connection or a domain says so (rules JIT-1 to JIT-3); else the answer is access_denied. What it
+// what the organization's security policy does not accept (rule SEC-1). Then an invitation is accepted (rules INV-3 to INV-9), or a
+// membership or a contract admits the user, or a membership is made because the connection or a domain says so (rules JIT-1 to
+// JIT-3); else the answer is access_denied, after a request for a membership was made where a domain says so (rule AUTO-2). What it
 // decided by is checked again in the transaction that makes a member.
 //
 // Errors: *Error for a "no"; ErrUnavailable and the context's error for a "don't know"; those of Config.Join, as they are.
@@ -77,6 +82,7 @@ func (s *Service) Complete(ctx context.Context, req Request, auth Authentication
 		return nil, err
 	}
 	r, err := s.complete(ctx, req, auth)
+	err = s.counted(ctx, req, err)
 	if err == nil && r.Access != nil {
 		// The order of a picker is a comfort: nobody is kept from logging in by it.
 		_ = s.engine.Members.Use(ctx, r.Access.Org.ID, auth.User)
@@ -110,13 +116,15 @@ func (s *Service) withoutContext(ctx context.Context, req Request, auth Authenti
 func (s *Service) complete(ctx context.Context, req Request, auth Authentication) (*Result, error) {
 	for range attempts {
 		d, err := s.decide(ctx, s.engine, req, auth)
-		if err != nil {
-			return nil, err
-		}
-		if d.joined == "" {
+		var r *Result
+		switch {
+		case err != nil:
+			err = s.ask(ctx, d, err)
+		case d.joined == "":
 			return d.result(), nil
+		default:
+			r, err = s.join(ctx, req, auth, d)
 		}
-		r, err := s.join(ctx, req, auth, d)
 		if !errors.Is(err, errMoved) {
 			return r, err
 		}
@@ -131,14 +139,16 @@ type decision struct {
 	organization *Organization
 	access       *orgstore.Access
 	joined       Joined // has to be made a member, by this
+	accepted     *orgstore.Acceptance
+	email        string // that the user is known to have
 	next         string
 }
 
 func (d *decision) result() *Result {
-	return &Result{Step: d.step, User: d.user, Access: d.access, Joined: d.joined, Next: d.next}
+	return &Result{Step: d.step, User: d.user, Access: d.access, Joined: d.joined, Accepted: d.accepted, Next: d.next}
 }
 
-// decide reads what there is to know with e, and changes nothing.
+// decide reads what there is to know with e, and changes nothing. There is a decision also with a refusal that has an AutoJoin.
 func (s *Service) decide(ctx context.Context, e *orgstore.Engine, req Request, auth Authentication) (*decision, error) {
 	f, err := s.flow(ctx, e, req)
 	if err != nil {
@@ -159,6 +169,8 @@ func (s *Service) decide(ctx context.Context, e *orgstore.Engine, req Request, a
 	}
 	d := &decision{user: u, organization: step.Organization, next: req.RedirectURI}
 	switch {
+	case step.Do != Finish && step.Invitation != nil:
+		return nil, f.refused(errWrongAccount)
 	case step.Do != Finish && step.Organization != nil:
 		return nil, f.refused(denied("the connection is not enabled for the organization"))
 	case step.Do != Finish:
@@ -173,14 +185,44 @@ func (s *Service) decide(ctx context.Context, e *orgstore.Engine, req Request, a
 	if err := unmet(d.access.Org.Security, auth, s.cfg.now()); err != nil {
 		return nil, f.refused(err)
 	}
-	domain := false
-	if email := proven(u, f.connection); email != "" && d.access.Standing == orgstore.StandingNotMember {
-		if domain, err = f.store.joinable(ctx, step.Organization.ID, email); err != nil {
+	if step.Invitation != nil {
+		d.joined, d.next = JoinedByInvitation, f.afterInvitation()
+		return d, nil
+	}
+	follows := orgstore.AutoJoinOff
+	if d.email = proven(u, f.connection); d.email != "" && d.access.Standing == orgstore.StandingNotMember {
+		if follows, err = f.store.joinable(ctx, step.Organization.ID, d.email); err != nil {
 			return nil, err
 		}
 	}
-	d.joined, err = admit(d.access, f.connection.jit, domain)
+	d.joined, err = admit(d.access, f.connection.jit, follows == orgstore.AutoJoinAutomatic)
+	if refused, ok := errors.AsType[*Error](err); ok && follows != orgstore.AutoJoinOff {
+		refused.AutoJoin = follows
+	}
 	return d, f.refused(err)
+}
+
+// ask makes the request for a membership that an organization wants from those who are refused and have an address in one of its
+// domains (rule AUTO-2).
+func (s *Service) ask(ctx context.Context, d *decision, refusal error) error {
+	refused, ok := errors.AsType[*Error](refusal)
+	if !ok || refused.AutoJoin != orgstore.AutoJoinApproval {
+		return refusal
+	}
+	_, err := s.engine.Transact(ctx, func(ctx context.Context, _ *sql.Tx, e *orgstore.Engine) error {
+		follows, _, err := e.Requests.ByDomain(ctx, d.organization.ID, d.user.ID, d.email)
+		if err == nil && follows != orgstore.AutoJoinApproval {
+			err = errMoved // and undone: nobody joins before Config.Join was asked
+		}
+		return err
+	})
+	if errors.Is(err, orgstore.ErrLimit) {
+		refused.AutoJoin, err = "", nil // too many are waiting for an answer already
+	}
+	if err != nil {
+		return err
+	}
+	return refusal
 }
 
 // personalConnection checks that a login without an organization may go through a connection: one of the application's, or the
@@ -239,10 +281,10 @@ func notPart(a *orgstore.Access) *Error {
 	return denied("user " + id + " is not part of the " + a.Org.ID + " organization")
 }
 
-// join makes a member as d says, after Config.Join has approved, and if everything is still as it was.
+// join makes a member as d says, after Config.Join has approved who was not invited, and if everything is still as it was.
 func (s *Service) join(ctx context.Context, req Request, auth Authentication, d *decision) (*Result, error) {
 	var opts orgstore.MemberOptions
-	if s.cfg.Join != nil {
+	if s.cfg.Join != nil && d.joined != JoinedByInvitation {
 		var err error
 		opts, err = s.cfg.Join(ctx, Joining{User: d.user, Organization: d.organization, Connection: auth.Connection, By: d.joined})
 		if err != nil {
@@ -259,22 +301,35 @@ func (s *Service) join(ctx context.Context, req Request, auth Authentication, d 
 		if again.step != nil || again.organization == nil || *again.organization != *d.organization || again.joined != d.joined {
 			return errMoved
 		}
-		if _, err := e.Members.Add(ctx, d.organization.ID, auth.User, opts); err != nil {
+		if d.joined == JoinedByInvitation {
+			again.accepted, err = accept(ctx, e, req, auth)
+		} else {
+			_, err = e.Members.Add(ctx, d.organization.ID, auth.User, opts)
+		}
+		if err != nil {
 			return err
 		}
 		again.access, err = e.Resolve(ctx, orgstore.Query{Org: d.organization.ID, Principal: auth.User})
 		if err == nil && again.access.Standing != orgstore.StandingMember {
 			err = notPart(again.access)
 		}
+		if again.accepted != nil && !again.accepted.Joined {
+			again.joined = ""
+		}
 		r = again.result()
 		return err
 	})
+	limit, _ := errors.AsType[*orgstore.Limit](err)
 	switch {
 	case err == nil:
 		r.Revision = done.Revision
 		return r, nil
-	case errors.Is(err, orgstore.ErrLimit):
+	case limit != nil && limit.Name == "roles per member" && d.joined == JoinedByInvitation:
+		return nil, denied("a member of the organization cannot have more roles")
+	case limit != nil && limit.Name == "members":
 		return nil, denied("the organization cannot have more members")
+	case errors.Is(err, orgstore.ErrConflict):
+		return nil, denied("the user is isolated to another organization") // rule MEM-6
 	}
 	return nil, err
 }

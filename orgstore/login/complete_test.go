@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/orgauthz/orgauthz/orgstore"
-	"github.com/orgauthz/orgauthz/orgstore/sqlite"
 )
 
 // stage is a Service over an engine whose organizations and users are those of a world, which holds the rest of the facts.
@@ -21,11 +20,7 @@ type stage struct {
 }
 
 func newStage(t *testing.T, cfg Config) *stage {
-	engine, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { engine.Close() })
+	engine := open(t, orgstore.Config{})
 	s := &stage{T: t, world: travel0(), client: application(orgstore.OrganizationAllow, ""), ids: map[string]string{}}
 	s.Service = &Service{engine, cfg, func(context.Context, *orgstore.Engine, string) (store, *orgstore.Client, error) {
 		return s.world, &s.client, nil
@@ -43,7 +38,7 @@ func newStage(t *testing.T, cfg Config) *stage {
 			s.ok(err)
 		}
 	}
-	_, err = engine.Users.Block(t.Context(), "blocked")
+	_, err := engine.Users.Block(t.Context(), "blocked")
 	s.ok(err)
 	return s
 }

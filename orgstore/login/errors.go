@@ -31,6 +31,10 @@ type Error struct {
 	Show bool
 	// Again says how to log in for another answer, where a login helps: of Tokens, Switch and Refresh.
 	Again *Again
+	// AutoJoin says, when it is not empty, how somebody who is no member, and has an address in a proven domain of the organization,
+	// can become one (rule AUTO-2): AutoJoinSuggest, by a request that Requests.Create makes when the user wants it;
+	// AutoJoinApproval, by the one that this login has made, unless one was pending or declined already.
+	AutoJoin orgstore.AutoJoin
 	// RetryAt is when the answer may become another one by itself; set for too_many_requests.
 	RetryAt time.Time
 }

@@ -3,6 +3,8 @@ package login
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/orgauthz/orgauthz/orgstore"
 )
@@ -63,7 +65,7 @@ func (f *facts) atHost(ctx context.Context, host string) (organization, error) {
 func (f *facts) seen(ctx context.Context, o *orgstore.Organization) (organization, error) {
 	seen := organization{
 		Organization: Organization{o.ID, o.Name, o.DisplayName}, thirdParties: o.ThirdPartyClientAccess == orgstore.ClientAccessAllow,
-		entitlement: o.AppEntitlement,
+		entitlement: o.AppEntitlement, landing: o.InvitationRedirectURL,
 	}
 	if o.AppEntitlement {
 		access, err := f.e.OrganizationClients.Get(ctx, o.ID, f.client.ID)
@@ -195,24 +197,41 @@ func (f *facts) assigning(ctx context.Context, connection string) (found []strin
 	return found, nil
 }
 
-func (f *facts) joinable(ctx context.Context, org, email string) (bool, error) {
+func (f *facts) joinable(ctx context.Context, org, email string) (orgstore.AutoJoin, error) {
 	for opts := (orgstore.ListOptions{Limit: 1000}); ; {
 		page, err := f.e.DiscoveryDomains.Joinable(ctx, email, opts)
 		if errors.Is(err, orgstore.ErrInvalid) {
-			return false, nil // there can be no such domain
+			return orgstore.AutoJoinOff, nil // there can be no such domain
 		}
 		if err != nil {
-			return false, err
+			return orgstore.AutoJoinOff, err
 		}
 		for _, m := range page.Items {
 			if m.Organization.ID == org {
-				return m.Organization.AutoJoin == orgstore.AutoJoinAutomatic, nil
+				return m.Organization.AutoJoin, nil
 			}
 		}
 		if opts.After = page.Next; opts.After == "" {
-			return false, nil
+			return orgstore.AutoJoinOff, nil
 		}
 	}
+}
+
+func (f *facts) invitation(ctx context.Context, ticket string) (*orgstore.Invitation, error) {
+	return f.e.Invitations.GetByTicket(ctx, ticket)
+}
+
+func (f *facts) hasAddress(ctx context.Context, user, connection, email string) (bool, error) {
+	u, err := f.e.Users.Get(ctx, user)
+	if errors.Is(err, orgstore.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(u.Identities, func(i orgstore.Identity) bool {
+		return i.Connection == connection && strings.EqualFold(i.Email, email)
+	}), nil
 }
 
 func (f *facts) defaultDatabase(ctx context.Context) (c Connection, ok bool, err error) {

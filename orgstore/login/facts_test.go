@@ -3,11 +3,11 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/orgauthz/orgauthz/orgstore"
-	"github.com/orgauthz/orgauthz/orgstore/sqlite"
 )
 
 // scene is the scenario of Travel0 in an engine: three organizations, their connections and people.
@@ -18,12 +18,9 @@ type scene struct {
 }
 
 func newScene(t *testing.T, cfg Config) *scene {
-	engine, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { engine.Close() })
+	engine := open(t, orgstore.Config{Limits: orgstore.Limits{Requests: 3}})
 	s := &scene{T: t, orgs: map[string]string{}, connections: map[string]string{}}
+	var err error
 	s.Service, err = New(engine, cfg)
 	s.ok(err)
 	ctx := t.Context()
@@ -174,7 +171,11 @@ func TestDomainJoin(t *testing.T) {
 		{"JIT-3: an unverified address never joins", "new@granite.example", false, orgstore.AutoJoinAutomatic, true, refused},
 		{"JIT-3: another domain", "new@example.com", true, orgstore.AutoJoinAutomatic, true, refused},
 		{"JIT-3: a domain that only somebody wrote to be verified", "new@granite.example", true, orgstore.AutoJoinAutomatic, false, refused},
-		{"JIT-3: with approval", "new@granite.example", true, orgstore.AutoJoinApproval, true, refused},
+		{"AUTO-2: with approval", "new@granite.example", true, orgstore.AutoJoinApproval, true, refused + " (approval, 1 asked)"},
+		{"AUTO-2: with approval, an unverified address", "new@granite.example", false, orgstore.AutoJoinApproval, true, refused},
+		{"AUTO-2: with approval, a domain that is not proven", "new@granite.example", true, orgstore.AutoJoinApproval, false, refused},
+		{"AUTO-2: a suggestion", "new@granite.example", true, orgstore.AutoJoinSuggest, true, refused + " (suggest, 0 asked)"},
+		{"AUTO-2: a suggestion for another domain", "new@example.com", true, orgstore.AutoJoinSuggest, true, refused},
 		{"JIT-3: switched off", "new@granite.example", true, orgstore.AutoJoinOff, true, refused},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -194,11 +195,66 @@ func TestDomainJoin(t *testing.T) {
 				_, _, err := s.engine.DiscoveryDomains.Verify(t.Context(), s.orgs["granite"], d.ID, text(d.VerificationText))
 				s.ok(err)
 			}
-			if got := s.in(Request{Organization: "granite"}, "auth0|new", "travel0"); got != tt.want {
-				t.Errorf("%s, want %s", got, tt.want)
+			for i := range 2 { // asking again changes nothing
+				r, err := s.Complete(t.Context(), Request{Client: "adventures", Organization: s.orgs["granite"]},
+					Authentication{User: "auth0|new", Connection: s.connections["travel0"]})
+				got, want := s.shown(r, err), tt.want
+				if i > 0 {
+					want = strings.TrimSuffix(want, " domain")
+				}
+				requests, failed := s.engine.Requests.List(t.Context(), s.orgs["granite"], orgstore.RequestListOptions{})
+				s.ok(failed)
+				refused, ok := errors.AsType[*Error](err)
+				if ok && refused.AutoJoin != "" {
+					got += fmt.Sprintf(" (%s, %d asked)", refused.AutoJoin, len(requests.Items))
+				} else if len(requests.Items) > 0 {
+					t.Error("a request was made")
+				}
+				if got != want {
+					t.Errorf("%s, want %s", got, want)
+				}
 			}
 		})
 	}
+	t.Run("AUTO-2: an organization that waits for answers enough", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t, Config{})
+		s.prove("granite", "granite.example", orgstore.AutoJoinApproval)
+		for _, user := range []string{"auth0|jonno", "auth0|sumana", "samlp|sumana"} {
+			_, _, err := s.engine.Requests.Create(t.Context(), s.orgs["granite"], user, "")
+			s.ok(err)
+		}
+		s.known("auth0|new", "travel0", "new@granite.example")
+		r, err := s.Complete(t.Context(), Request{Client: "adventures", Organization: s.orgs["granite"]},
+			Authentication{User: "auth0|new", Connection: s.connections["travel0"]})
+		if refused, ok := errors.AsType[*Error](err); !ok || refused.AutoJoin != "" {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+	t.Run("AUTO-2: an enterprise's identity provider knows its own domains only", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t, Config{})
+		s.prove("granite", "granite.example", orgstore.AutoJoinApproval)
+		s.enable("granite", "adventurez-saml", orgstore.EnabledConnectionSettings{})
+		s.known("samlp|new", "adventurez-saml", "new@granite.example")
+		_, err := s.Complete(t.Context(), Request{Client: "adventures", Organization: s.orgs["granite"]},
+			Authentication{User: "samlp|new", Connection: s.connections["adventurez-saml"]})
+		if refused, ok := errors.AsType[*Error](err); !ok || refused.AutoJoin != "" {
+			t.Error(err)
+		}
+	})
+	t.Run("AUTO-2: who joins another organization asks nothing of this one", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t, Config{})
+		s.prove("granite", "granite.example", orgstore.AutoJoinApproval)
+		s.known("auth0|new", "travel0", "new@granite.example")
+		s.in(Request{Organization: "rocky"}, "auth0|new", "travel0")
+		requests, err := s.engine.Requests.List(t.Context(), s.orgs["granite"], orgstore.RequestListOptions{})
+		s.ok(err)
+		if len(requests.Items) > 0 {
+			t.Errorf("%+v", requests.Items)
+		}
+	})
 	c := connection("samlp", "saml", "adventurez.example")
 	for email, want := range map[string]string{"a@adventurez.example": "a@adventurez.example", "a@granite.example": ""} {
 		u := &orgstore.User{Identities: []orgstore.Identity{{Connection: c.ID, Email: email, EmailVerified: true}}}
@@ -206,6 +262,26 @@ func TestDomainJoin(t *testing.T) {
 			t.Errorf("JIT-3: an enterprise's identity provider proves %q", got)
 		}
 	}
+}
+
+// prove makes a domain one that the organization has proven, with what follows from it.
+func (s *scene) prove(org, domain string, join orgstore.AutoJoin) {
+	s.Helper()
+	_, err := s.engine.Organizations.Update(s.Context(), s.orgs[org], orgstore.OrganizationUpdate{AutoJoin: &join})
+	s.ok(err)
+	d, _, err := s.engine.DiscoveryDomains.Create(s.Context(), orgstore.DiscoveryDomain{Organization: s.orgs[org], Domain: domain})
+	s.ok(err)
+	_, _, err = s.engine.DiscoveryDomains.Verify(s.Context(), s.orgs[org], d.ID, text(d.VerificationText))
+	s.ok(err)
+}
+
+// known makes a user with a verified address at a connection.
+func (s *scene) known(user, connection, email string) {
+	s.Helper()
+	_, _, err := s.engine.Users.Create(s.Context(), orgstore.User{ID: user, Identities: []orgstore.Identity{
+		{Connection: s.connections[connection], ID: user, Email: email, EmailVerified: true},
+	}})
+	s.ok(err)
 }
 
 func TestTravel0(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
-	"github.com/orgauthz/orgauthz/orgstore/sqlite"
 )
 
 // hall is a Service over an engine whose clock stands still.
@@ -33,9 +32,8 @@ func (h *hall) allowNames() {
 func newHall(t *testing.T) *hall {
 	t.Helper()
 	h := &hall{T: t, begun: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), ids: map[string]string{}}
-	engine, err := sqlite.Open(t.Context(), ":memory:", orgstore.Config{Clock: h.now})
-	h.ok(err)
-	t.Cleanup(func() { engine.Close() })
+	engine := open(t, orgstore.Config{Clock: h.now})
+	var err error
 	h.Service, err = New(engine, Config{Clock: h.now, RolesClaim: "roles"})
 	h.ok(err)
 	for name, strategy := range map[string]string{"travel0": "auth0", "granite-okta": "okta"} {

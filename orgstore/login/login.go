@@ -76,8 +76,12 @@ type store interface {
 	enterpriseConnections(ctx context.Context, domain string) ([]Connection, error)
 	// assigning returns the ids of the organizations that have the connection with assign_membership_on_login, at most two.
 	assigning(ctx context.Context, connection string) ([]string, error)
-	// joinable reports whether who has the e-mail address becomes a member of the organization by its domain.
-	joinable(ctx context.Context, org, email string) (bool, error)
+	// joinable returns what follows in the organization from the domain of who has the e-mail address.
+	joinable(ctx context.Context, org, email string) (orgstore.AutoJoin, error)
+	// invitation returns the pending invitation that a ticket opens, or an ErrNotFound.
+	invitation(ctx context.Context, ticket string) (*orgstore.Invitation, error)
+	// hasAddress reports whether the user has the e-mail address at the connection, by its id.
+	hasAddress(ctx context.Context, user, connection, email string) (bool, error)
 	// defaultDatabase returns the tenant's default database connection, if it has one.
 	defaultDatabase(ctx context.Context) (Connection, bool, error)
 }

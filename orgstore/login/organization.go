@@ -22,6 +22,7 @@ type organization struct {
 	Organization
 	suspended bool
 	security  *orgstore.SecurityPolicy
+	landing   string // where those go who have accepted an invitation; empty for nowhere of its own
 	// thirdParties admits applications of third parties (third_party_client_access is allow).
 	thirdParties bool
 	// entitlement says that applications need an association (is_app_entitlement_active); listed is whether this one has one,

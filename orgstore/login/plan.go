@@ -21,7 +21,7 @@ type Request struct {
 	RedirectURI  string   // redirect_uri; empty when the application sent none
 	Organization string   // organization: an id, or a name where the tenant allows names. Also what the user picked
 	Connection   string   // connection: the name or the id of one
-	Invitation   string   // invitation: the ticket
+	Invitation   string   // invitation: the ticket of one
 	LoginHint    string   // login_hint: filled in for the user, and decides nothing
 	Screen       string   // screen_hint: "signup" or empty
 	Host         string   // the host that the login is at; empty where no organization has a login domain of its own
@@ -62,7 +62,9 @@ type Step struct {
 	Personal      bool           // the page offers to go on without an organization
 	Organizations []Organization // for PickOrganization, 20 at most
 	Next          string         // Request.After of the picker's next page; empty on the last one
-	LoginHint     string         // to be filled in
+	LoginHint     string         // to be filled in: who is invited, or what the application or the user said
+	// Invitation is the one that the login is by; nil for none.
+	Invitation *orgstore.Invitation
 	// MFA says that the organization requires a second factor, and ACR which authentication contexts count as one, best first: what
 	// to ask an identity provider for (acr_values of OpenID Connect).
 	MFA bool
@@ -80,8 +82,10 @@ type flow struct {
 	req    Request
 	client *orgstore.Client
 
-	name       string     // of the organization that the login is for, once that is sure
-	connection Connection // that the user has come through, once that is found among the organization's
+	name       string               // of the organization that the login is for, once that is sure
+	landing    string               // where that organization wants those to go who have accepted an invitation; empty for nowhere
+	connection Connection           // that the user has come through, once that is found among the organization's
+	invitation *orgstore.Invitation // of the ticket that was sent, once it is found
 }
 
 // host makes the organization whose login domain the login is at the one that it is for (rule LOG-8).
@@ -284,7 +288,13 @@ func (f *flow) picker(ctx context.Context, way way) (*Step, error) {
 
 // inOrganization is a login for the organization that was sent or picked, or that the invitation is of.
 func (f *flow) inOrganization(ctx context.Context) (*Step, error) {
+	if err := f.invite(ctx); err != nil {
+		return nil, err
+	}
 	o, err := f.sent(ctx)
+	if err == nil && f.invitation != nil && o.ID != f.invitation.Organization {
+		err = errInvitation
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -316,11 +326,14 @@ func (f *flow) enter(ctx context.Context, o *organization) (*Step, error) {
 	if err == nil && o.security != nil {
 		s.MFA, s.ACR = o.security.MFA, o.security.ACR
 	}
+	if err == nil {
+		s.Invitation = f.invitation
+	}
 	return s, err
 }
 
 func (f *flow) through(ctx context.Context, o *organization) (*Step, error) {
-	f.name = o.Name
+	f.name, f.landing = o.Name, o.landing
 	if err := f.redirect(); err != nil {
 		return nil, err
 	}
@@ -332,8 +345,14 @@ func (f *flow) through(ctx context.Context, o *organization) (*Step, error) {
 		return nil, invalid("no connections enabled for the organization")
 	}
 	if f.req.User != "" {
-		var ok bool
-		if f.connection, ok = named(connections, f.req.UserConnection); ok {
+		c, ok := named(connections, f.req.UserConnection)
+		if ok {
+			if ok, err = f.invites(ctx, c); err != nil {
+				return nil, err
+			}
+		}
+		if ok {
+			f.connection = c
 			return &Step{Do: Finish, Organization: &o.Organization}, nil
 		}
 	}
@@ -367,6 +386,11 @@ func (f *flow) redirect() error {
 func (f *flow) connections(ctx context.Context, o *organization) ([]Connection, error) {
 	connections, err := f.store.organizationConnections(ctx, o.ID)
 	connections = permitted(o.security, f.open(connections))
+	if f.invitation != nil { // who is invited signs up where the organization or the connection lets people do so
+		for i := range connections {
+			connections[i].SignUp = connections[i].SignUp || connections[i].Signup
+		}
+	}
 	if err != nil || !f.store.settings().MergeConnections {
 		return connections, err
 	}

@@ -95,7 +95,17 @@ func (w *world) assigning(_ context.Context, connection string) (found []string,
 	return found, w.err
 }
 
-func (w *world) joinable(context.Context, string, string) (bool, error) { return false, w.err }
+func (w *world) joinable(context.Context, string, string) (orgstore.AutoJoin, error) {
+	return orgstore.AutoJoinOff, w.err
+}
+
+func (w *world) invitation(context.Context, string) (*orgstore.Invitation, error) {
+	return nil, cmpErr(w.err, &orgstore.NotFound{Kind: "invitation"})
+}
+
+func (w *world) hasAddress(context.Context, string, string, string) (bool, error) {
+	return false, w.err
+}
 
 func (w *world) defaultDatabase(context.Context) (Connection, bool, error) {
 	return connection("auth0", w.preset), w.preset != "", w.err
