@@ -163,6 +163,9 @@ func (tx *transaction) hold(ctx context.Context, org string, roles []string) err
 	var granted AccessMember
 	for _, id := range roles {
 		r, err := role(ctx, tx.sql, id)
+		if err == nil {
+			r, err = r.counting(ctx, tx.sql)
+		}
 		if err != nil {
 			return err
 		}

@@ -102,7 +102,7 @@ func encodeAPIPermissions(permissions map[string][]string) string {
 }
 
 func decodeAPIPermissions(text string) (permissions map[string][]string, err error) {
-	if text == "{}" {
+	if text == "" || text == "{}" {
 		return nil, nil
 	}
 	err = json.Unmarshal([]byte(text), &permissions)

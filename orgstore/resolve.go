@@ -28,7 +28,8 @@ const (
 		m.user_id IS NOT NULL AS g, COALESCE(m.kind, '') AS h, COALESCE(m.metadata, '') AS i, COALESCE(u.blocked, 0) AS j,
 		COALESCE(r.id, '') AS k, COALESCE(r.name, '') AS l, COALESCE(r.permissions, '') AS m, COALESCE(r.api_permissions, '') AS n,
 		COALESCE(sn.revision, 0) AS o, COALESCE(so.revision, 0) AS p, COALESCE(sm.revision, 0) AS q, COALESCE(su.revision, 0) AS r,
-		COALESCE(sr.revision, 0) AS s,
+		COALESCE(sr.revision, 0) AS s, COALESCE(r.base_id, '') AS v, COALESCE(rb.permissions, '') AS w,
+		COALESCE(rb.api_permissions, '') AS x, COALESCE(r.follows_base, 0) AS y, COALESCE(sb.revision, 0) AS z,
 		CASE WHEN o.tokens_valid_after >= COALESCE(u.tokens_valid_after, 0) AND o.tokens_valid_after >= COALESCE(m.tokens_valid_after, 0)
 			THEN o.tokens_valid_after WHEN u.tokens_valid_after >= COALESCE(m.tokens_valid_after, 0)
 			THEN u.tokens_valid_after ELSE COALESCE(m.tokens_valid_after, 0) END AS u,
@@ -45,11 +46,13 @@ const (
 	LEFT JOIN orgauthz_members m ON m.org_id = o.id AND m.user_id = u.id
 	LEFT JOIN orgauthz_member_roles mr ON mr.org_id = m.org_id AND mr.user_id = m.user_id
 	LEFT JOIN orgauthz_roles r ON r.id = mr.role_id AND r.deleted_at IS NULL
+	LEFT JOIN orgauthz_roles rb ON rb.id = NULLIF(r.base_id, '')
 	LEFT JOIN orgauthz_scopes sn ON sn.kind = 5 AND sn.org = '' AND sn.id = q.name
 	LEFT JOIN orgauthz_scopes so ON so.kind = 1 AND so.org = '' AND so.id = q.org
 	LEFT JOIN orgauthz_scopes sm ON sm.kind = 2 AND sm.org = q.org AND sm.id = q.principal
 	LEFT JOIN orgauthz_scopes su ON su.kind = 3 AND su.org = '' AND su.id = q.principal
 	LEFT JOIN orgauthz_scopes sr ON sr.kind = 4 AND sr.org = '' AND sr.id = r.id
+	LEFT JOIN orgauthz_scopes sb ON sb.kind = 4 AND sb.org = '' AND sb.id = NULLIF(r.base_id, '')
 	WHERE `
 )
 
@@ -64,6 +67,7 @@ type resolved struct {
 	kind, memberMetadata                                  string
 	roleID, roleName, permissions, apiPermissions         string
 	nameRev, orgRev, membershipRev, principalRev, roleRev uint64
+	base                                                  roleBase // of the role
 	tokensValidAfter                                      int64
 	contracts                                             int64 // revision of the set of contracts, for no member; -1 for more
 }
@@ -77,7 +81,8 @@ func scanResolved(row scanner) (r resolved, err error) {
 	err = row.Scan(&r.org, &r.organization, &r.name, &r.status, &r.metadata, &r.security,
 		&r.member, &r.kind, &r.memberMetadata, &r.blocked,
 		&r.roleID, &r.roleName, &r.permissions, &r.apiPermissions,
-		&r.nameRev, &r.orgRev, &r.membershipRev, &r.principalRev, &r.roleRev, &r.tokensValidAfter, &r.contracts)
+		&r.nameRev, &r.orgRev, &r.membershipRev, &r.principalRev, &r.roleRev,
+		&r.base.id, &r.base.permissions, &r.base.apiPermissions, &r.base.follows, &r.base.revision, &r.tokensValidAfter, &r.contracts)
 	return r, err
 }
 
@@ -164,10 +169,13 @@ func (e *Engine) resolve(ctx context.Context, q question) (a *Access, more bool,
 			}
 		}
 		if r.roleID != "" {
-			if err := a.Member.add(r.roleName, r.permissions, r.apiPermissions); err != nil {
+			if err := a.Member.add(r.roleName, r.permissions, r.apiPermissions, &r.base); err != nil {
 				return nil, false, err
 			}
 			a.Vector = append(a.Vector, Revision{RoleScope(r.roleID), r.roleRev})
+			if r.base.id != "" {
+				a.Vector = append(a.Vector, Revision{RoleScope(r.base.id), r.base.revision})
+			}
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -232,9 +240,20 @@ func (o *AccessOrg) fill(id, name, status, metadata, security string) (err error
 	return json.Unmarshal([]byte(security), &o.Security)
 }
 
-// add adds a role to m, with the permissions that columns of orgauthz_roles say.
-func (m *AccessMember) add(name, permissions, apiPermissions string) error {
+// add adds a role to m, with the permissions that columns of orgauthz_roles say, of itself and of its base.
+func (m *AccessMember) add(name, permissions, apiPermissions string, base *roleBase) error {
 	m.Roles = append(m.Roles, name)
+	if base.id != "" {
+		r, is := Role{Permissions: strings.Fields(permissions), FollowsBase: base.follows}, Role{Permissions: strings.Fields(base.permissions)}
+		var err, baseErr error
+		r.APIPermissions, err = decodeAPIPermissions(apiPermissions)
+		is.APIPermissions, baseErr = decodeAPIPermissions(base.apiPermissions)
+		if err := errors.Join(err, baseErr); err != nil {
+			return err
+		}
+		m.grant(r.counted(&is))
+		return nil
+	}
 	m.Permissions = append(m.Permissions, strings.Fields(permissions)...)
 	if apiPermissions == "" || apiPermissions == "{}" {
 		return nil

@@ -233,7 +233,11 @@ func (b *builder) hold(which func(*pictureRole) bool) error {
 			continue
 		}
 		b.saw(RoleScope(r.id), r.revision)
-		if err := b.a.Member.add(r.name, r.permissions, r.apiPermissions); err != nil {
+		base := b.bases[r.base]
+		if base.id, base.follows = r.base, r.follows; base.id != "" {
+			b.saw(RoleScope(base.id), base.revision)
+		}
+		if err := b.a.Member.add(r.name, r.permissions, r.apiPermissions, &base); err != nil {
 			return err
 		}
 		b.roles = append(b.roles, EffectiveRole{r.id, r.name, []string{r.from()}})

@@ -16,7 +16,7 @@ import (
 //   - chain: the organization (depth 0) and those above it, and the same for each organization that a contract admits from and
 //     that the principal is a member of; root is where a chain begins
 //   - team: the principal's teams at each root, and those above them
-//   - held: roles, by where the principal has them from, or would by a contract
+//   - held: roles, by where the principal has them from, or would by a contract; their bases are read beside them
 //
 // A chain has 8 organizations at most, and a line of teams 5, so that what must not be, a cycle, would do no harm. What is said of
 // instants is 0 for none. $3 is the id of the application that the principal belongs to, if it is one's.
@@ -90,7 +90,7 @@ const (
 	LEFT JOIN orgauthz_members m ON m.org_id = c.id AND m.user_id = q.principal
 	LEFT JOIN orgauthz_scopes s ON s.kind = 2 AND s.org = c.id AND s.id = q.principal
 	UNION ALL
-	SELECT 5, h.root, r.id, h.source, r.name, r.permissions, r.api_permissions, '', '', h.way, h.expires, 0, COALESCE(s.revision, 0)
+	SELECT 5, h.root, r.id, h.source, r.name, r.permissions, r.api_permissions, r.base_id, '', h.way, h.expires, r.follows_base, COALESCE(s.revision, 0)
 	FROM held h CROSS JOIN orgauthz_roles r
 	LEFT JOIN orgauthz_scopes s ON s.kind = 4 AND s.org = '' AND s.id = r.id
 	WHERE r.id = h.role AND r.deleted_at IS NULL
@@ -110,7 +110,12 @@ const (
 	SELECT 9, COALESCE(q.org, ''), g.id, g.audience, g.scopes, '', '', '', '', 0, 0, 0, 0
 	FROM q CROSS JOIN orgauthz_client_grants g
 	WHERE g.client_id = q.client AND g.organization_usage <> 'deny' AND (g.allow_any_organization = 1
-		OR EXISTS (SELECT 1 FROM orgauthz_organization_grants og WHERE og.org_id = q.org AND og.grant_id = g.id))`
+		OR EXISTS (SELECT 1 FROM orgauthz_organization_grants og WHERE og.org_id = q.org AND og.grant_id = g.id))
+	UNION ALL
+	SELECT 10, '', r.id, r.permissions, r.api_permissions, '', '', '', '', 0, 0, 0, COALESCE(s.revision, 0)
+	FROM (SELECT DISTINCT r.base_id AS id FROM held h CROSS JOIN orgauthz_roles r WHERE r.id = h.role AND r.deleted_at IS NULL) h
+	CROSS JOIN orgauthz_roles r LEFT JOIN orgauthz_scopes s ON s.kind = 4 AND s.org = '' AND s.id = r.id
+	WHERE r.id = h.id`
 )
 
 // pictureStatement fills in what the dialect says.
@@ -142,6 +147,7 @@ type picture struct {
 	chains    map[string][]pictureOrg  // by root, in order of depth
 	members   map[string]pictureMember // by organization; also for those of which the principal is no member
 	roles     []pictureRole
+	bases     map[string]roleBase
 	scopes    []pictureScope // teams and groups
 	contracts []pictureContract
 	grants    []pictureGrant
@@ -172,6 +178,8 @@ const (
 
 type pictureRole struct {
 	root, id, name, permissions, apiPermissions string
+	base                                        string // id
+	follows                                     bool
 	way                                         int64
 	source                                      string // id of the organization, team, group or contract
 	expiresAt                                   int64
@@ -205,7 +213,7 @@ func (e *Engine) picture(ctx context.Context, q question, asOf time.Time) (*buil
 		return nil, err
 	}
 	defer rows.Close()
-	p := &picture{question: q, asOf: asOf, chains: map[string][]pictureOrg{}, members: map[string]pictureMember{}}
+	p := &picture{question: q, asOf: asOf, chains: map[string][]pictureOrg{}, members: map[string]pictureMember{}, bases: map[string]roleBase{}}
 	answered := false
 	for rows.Next() {
 		tag, err := p.scan(rows)
@@ -251,7 +259,7 @@ func (p *picture) scan(row scanner) (tag int, err error) {
 	case 4:
 		p.members[root] = pictureMember{t[0], t[1], t[2], n[0] != 0, n[1], n[2], revision}
 	case 5:
-		p.roles = append(p.roles, pictureRole{root, t[0], t[2], t[3], t[4], n[0], t[1], n[1], revision})
+		p.roles = append(p.roles, pictureRole{root, t[0], t[2], t[3], t[4], t[5], n[2] != 0, n[0], t[1], n[1], revision})
 	case 6:
 		p.scopes = append(p.scopes, pictureScope{root, Revision{TeamScope(t[0]), revision}})
 	case 7:
@@ -260,6 +268,8 @@ func (p *picture) scan(row scanner) (tag int, err error) {
 		p.contracts = append(p.contracts, pictureContract{t[0], root, t[1], t[2], t[3], t[4], t[5], t[6], n[0], n[1], revision})
 	case 9:
 		p.grants = append(p.grants, pictureGrant{t[0], t[1], t[2]})
+	case 10:
+		p.bases[t[0]] = roleBase{id: t[0], permissions: t[1], apiPermissions: t[2], revision: revision}
 	}
 	return tag, nil
 }

@@ -27,10 +27,13 @@ type Role struct {
 	// Template, of a role of the tenant, lets organizations base roles of their own on it.
 	Template bool `json:"template,omitempty"`
 	// Base, of an organization role, is the id of the template that is its ceiling: it can hold permissions of that alone, and
-	// without one none at all (rule ROLE-3).
-	Base      string    `json:"base,omitempty"`
-	CreatedAt time.Time `json:"created_at"` // UTC
-	UpdatedAt time.Time `json:"updated_at"` // UTC
+	// without one none at all (rule ROLE-3). What the template loses later counts no more, whatever Permissions say.
+	Base string `json:"base,omitempty"`
+	// FollowsBase, of an organization role, gives it what its base has at each moment; it has no permissions of its own then (rule
+	// ROLE-4).
+	FollowsBase bool      `json:"follows_base,omitempty"`
+	CreatedAt   time.Time `json:"created_at"` // UTC
+	UpdatedAt   time.Time `json:"updated_at"` // UTC
 }
 
 // RoleUpdate says what to change of a role. What is nil stays as it is.
@@ -42,6 +45,7 @@ type RoleUpdate struct {
 	APIPermissions map[string][]string
 	Template       *bool   // of roles of the tenant; what is based on one that is no template any more stays
 	Base           *string // of organization roles; "" for none, which is for roles without permissions
+	FollowsBase    *bool   // of organization roles, together with or after taking their own permissions away
 }
 
 // RoleListOptions selects a page of roles. The zero value is the first page of the tenant's roles.
@@ -55,7 +59,7 @@ type RoleListOptions struct {
 type Roles struct{ e *Engine }
 
 const (
-	roleColumns = `r.id, r.org_id, r.name, r.description, r.permissions, r.api_permissions, r.template, r.base_id, r.created_at, r.updated_at`
+	roleColumns = `r.id, r.org_id, r.name, r.description, r.permissions, r.api_permissions, r.template, r.base_id, r.follows_base, r.created_at, r.updated_at`
 	// liveRoles leaves out those of deleted organizations, which end with them before anybody has marked them.
 	liveRoles = `SELECT ` + roleColumns + ` FROM orgauthz_roles r WHERE r.deleted_at IS NULL AND (r.org_id = ''
 		OR EXISTS (SELECT 1 FROM orgauthz_organizations o WHERE o.id = r.org_id AND o.deleted_at IS NULL))`
@@ -65,7 +69,7 @@ func scanRole(row scanner) (*Role, error) {
 	var r Role
 	var permissions, apis string
 	var created, updated int64
-	err := row.Scan(&r.ID, &r.Organization, &r.Name, &r.Description, &permissions, &apis, &r.Template, &r.Base, &created, &updated)
+	err := row.Scan(&r.ID, &r.Organization, &r.Name, &r.Description, &permissions, &apis, &r.Template, &r.Base, &r.FollowsBase, &created, &updated)
 	if err == nil {
 		r.APIPermissions, err = decodeAPIPermissions(apis)
 	}
@@ -98,17 +102,17 @@ func roleByName(ctx context.Context, q queryer, org, name string) (*Role, error)
 	return one(scanRole(q.QueryRowContext(ctx, liveRoles+` AND r.org_id = $1 AND r.name = $2`, org, name)))("role")
 }
 
-// ownedBy returns the id of the organization that a role belongs to, which never changes; empty for the tenant's, and for what is
-// no role. It can be asked before anything is locked.
-func ownedBy(ctx context.Context, q queryer, id string) (org string, err error) {
+// ownedBy returns the id of the organization that a role belongs to, which never changes and can be asked before anything is
+// locked, and that of its base; empty for the tenant's, and for what is no role.
+func ownedBy(ctx context.Context, q queryer, id string) (org, base string, err error) {
 	if !validID("rol_", id) {
-		return "", nil
+		return "", "", nil
 	}
-	err = q.QueryRowContext(ctx, `SELECT org_id FROM orgauthz_roles WHERE id = $1`, id).Scan(&org)
+	err = q.QueryRowContext(ctx, `SELECT org_id, base_id FROM orgauthz_roles WHERE id = $1`, id).Scan(&org, &base)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return org, err
+	return org, base, err
 }
 
 func validRoleName(name string) bool {
@@ -139,6 +143,12 @@ func (r *Role) check(limit int) error {
 	case r.Base == "" && r.Organization != "" && len(r.Permissions)+len(r.APIPermissions) > 0:
 		err = errors.Join(err, &Invalid{"base", "ROLE-3", "must be a template for a role of an organization that has permissions"})
 	}
+	switch {
+	case r.FollowsBase && r.Base == "":
+		err = errors.Join(err, &Invalid{"follows_base", "ROLE-4", "must be false for a role without a base"})
+	case r.FollowsBase && len(r.Permissions)+len(r.APIPermissions) > 0:
+		err = errors.Join(err, &Invalid{"follows_base", "ROLE-4", "must be false for a role with permissions of its own"})
+	}
 	r.Permissions = permissions
 	return errors.Join(err, checkText("description", "", r.Description, maxDescription))
 }
@@ -152,7 +162,7 @@ func (r *Role) checkBase(ctx context.Context, q queryer, chosen bool) error {
 	base, err := role(ctx, q, r.Base)
 	switch {
 	case errors.Is(err, ErrNotFound) || err == nil && (base.Organization != "" || chosen && !base.Template):
-		if !chosen && len(r.Permissions)+len(r.APIPermissions) == 0 {
+		if !chosen && !r.FollowsBase && len(r.Permissions)+len(r.APIPermissions) == 0 {
 			return nil
 		}
 		return &NotFound{"template"}
@@ -178,8 +188,8 @@ func roleNameIsFree(ctx context.Context, tx *transaction, org, name string) erro
 }
 
 // lockRole locks what a change of a role of org depends on: its organization, alone if count is set because roles are counted
-// there, its template, and the APIs whose permissions it gets.
-func lockRole(ctx context.Context, tx *transaction, id, org, base string, apis map[string][]string, count bool) error {
+// there, its templates of before and after, and the APIs whose permissions it gets.
+func lockRole(ctx context.Context, tx *transaction, id, org string, bases []string, apis map[string][]string, count bool) error {
 	write, read := []Scope{RoleScope(id)}, apiScopes(apis)
 	switch {
 	case org != "" && count:
@@ -187,8 +197,10 @@ func lockRole(ctx context.Context, tx *transaction, id, org, base string, apis m
 	case org != "":
 		read = append(read, OrganizationScope(org))
 	}
-	if base != "" {
-		read = append(read, RoleScope(base))
+	for _, base := range bases {
+		if base != "" {
+			read = append(read, RoleScope(base))
+		}
 	}
 	return tx.lock(ctx, write, read)
 }
@@ -215,7 +227,7 @@ func (s *Roles) create(ctx context.Context, r Role, chosen bool) (*Role, Result,
 		if err := tx.permit(ctx, r.Organization, "create:roles"); err != nil {
 			return err
 		}
-		if err := lockRole(ctx, tx, r.ID, r.Organization, r.Base, r.APIPermissions, true); err != nil {
+		if err := lockRole(ctx, tx, r.ID, r.Organization, []string{r.Base}, r.APIPermissions, true); err != nil {
 			return err
 		}
 		var taken, roles int
@@ -236,7 +248,7 @@ func (s *Roles) create(ctx context.Context, r Role, chosen bool) (*Role, Result,
 			err = r.checkBase(ctx, tx.sql, chosen)
 		}
 		if err == nil {
-			err = tx.holdPermissions(ctx, r.Organization, r.all())
+			err = r.held(ctx, tx, nil)
 		}
 		if err == nil {
 			err = r.apisKnow(ctx, tx, r.APIPermissions)
@@ -252,10 +264,11 @@ func (s *Roles) create(ctx context.Context, r Role, chosen bool) (*Role, Result,
 		}
 		r.UpdatedAt = r.CreatedAt
 		if _, err := tx.sql.ExecContext(ctx, `
-			INSERT INTO orgauthz_roles (id, org_id, name, description, permissions, api_permissions, template, base_id, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)`,
+			INSERT INTO orgauthz_roles (id, org_id, name, description, permissions, api_permissions, template, base_id, created_at, updated_at,
+				follows_base)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)`,
 			r.ID, r.Organization, r.Name, r.Description, strings.Join(r.Permissions, " "), encodeAPIPermissions(r.APIPermissions),
-			flag(r.Template), r.Base, r.CreatedAt.UnixMicro()); err != nil {
+			flag(r.Template), r.Base, r.CreatedAt.UnixMicro(), flag(r.FollowsBase)); err != nil {
 			return err
 		}
 		return tx.raise(ctx, RoleScope(r.ID), r.Organization, "role.created", nil, &r)
@@ -317,23 +330,26 @@ func (s *Roles) List(ctx context.Context, opts RoleListOptions) (Page[*Role], er
 // taken), Limit (permissions per role).
 func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, error) {
 	return s.e.mutate(ctx, call{"roles.update", id, u}, func(tx *transaction) error {
-		org, err := ownedBy(ctx, tx.sql, id)
+		org, base, err := ownedBy(ctx, tx.sql, id)
 		if err != nil {
 			return err
 		}
 		if err := tx.permit(ctx, org, "update:roles"); err != nil {
 			return err
 		}
-		base := ""
+		bases := []string{base}
 		if u.Base != nil {
-			base = *u.Base
+			bases = append(bases, *u.Base)
 		}
-		if err := lockRole(ctx, tx, id, org, base, u.APIPermissions, false); err != nil {
+		if err := lockRole(ctx, tx, id, org, bases, u.APIPermissions, false); err != nil {
 			return err
 		}
 		before, err := role(ctx, tx.sql, id)
 		if err != nil {
 			return err
+		}
+		if before.Base != base {
+			return errMoved
 		}
 		r := *before
 		set(&r.Name, u.Name)
@@ -341,12 +357,14 @@ func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, er
 		set(&r.Permissions, u.Permissions)
 		set(&r.Template, u.Template)
 		set(&r.Base, u.Base)
+		set(&r.FollowsBase, u.FollowsBase)
 		r.APIPermissions = patchedAPIPermissions(r.APIPermissions, u.APIPermissions)
 		if err := r.check(tx.cfg.Limits.PermissionsPerRole); err != nil {
 			return err
 		}
 		if r.Name == before.Name && r.Description == before.Description && slices.Equal(r.Permissions, before.Permissions) &&
-			maps.EqualFunc(r.APIPermissions, before.APIPermissions, slices.Equal) && r.Template == before.Template && r.Base == before.Base {
+			maps.EqualFunc(r.APIPermissions, before.APIPermissions, slices.Equal) && r.Template == before.Template && r.Base == before.Base &&
+			r.FollowsBase == before.FollowsBase {
 			return nil
 		}
 		if r.Name != before.Name {
@@ -357,13 +375,13 @@ func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, er
 		if err := r.apisKnow(ctx, tx, u.APIPermissions); err != nil {
 			return err
 		}
-		if u.Base != nil || u.Permissions != nil || u.APIPermissions != nil {
+		if u.Base != nil || u.Permissions != nil || u.APIPermissions != nil || u.FollowsBase != nil {
 			if err := r.checkBase(ctx, tx.sql, r.Base != before.Base); err != nil {
 				return err
 			}
 		}
 		// Before anything is written: whoever holds the role would hold what they add to it.
-		if err := tx.holdPermissions(ctx, org, without(r.all(), before.all())); err != nil {
+		if err := r.held(ctx, tx, before); err != nil {
 			return err
 		}
 		if r.UpdatedAt, err = tx.now(ctx); err != nil {
@@ -377,10 +395,10 @@ func (s *Roles) Update(ctx context.Context, id string, u RoleUpdate) (Result, er
 func (r *Role) save(ctx context.Context, tx *transaction, before *Role) error {
 	if _, err := tx.sql.ExecContext(ctx, `
 		UPDATE orgauthz_roles SET name = $2, description = $3, permissions = $4, api_permissions = $5, template = $6, base_id = $7,
-			updated_at = $8
+			updated_at = $8, follows_base = $9
 		WHERE id = $1`,
 		r.ID, r.Name, r.Description, strings.Join(r.Permissions, " "), encodeAPIPermissions(r.APIPermissions), flag(r.Template), r.Base,
-		r.UpdatedAt.UnixMicro()); err != nil {
+		r.UpdatedAt.UnixMicro(), flag(r.FollowsBase)); err != nil {
 		return err
 	}
 	return tx.raise(ctx, RoleScope(r.ID), r.Organization, "role.updated", before, r)
@@ -394,14 +412,14 @@ func (r *Role) save(ctx context.Context, tx *transaction, before *Role) error {
 // Errors: Conflict (role owner: an organization demands it of its owner; rule MEM-5).
 func (s *Roles) Delete(ctx context.Context, id string) (Result, error) {
 	return s.e.mutate(ctx, call{"roles.delete", id}, func(tx *transaction) error {
-		org, err := ownedBy(ctx, tx.sql, id)
+		org, _, err := ownedBy(ctx, tx.sql, id)
 		if err != nil {
 			return err
 		}
 		if err := tx.permit(ctx, org, "delete:roles"); err != nil {
 			return err
 		}
-		if err := lockRole(ctx, tx, id, org, "", nil, false); err != nil {
+		if err := lockRole(ctx, tx, id, org, nil, nil, false); err != nil {
 			return err
 		}
 		r, err := role(ctx, tx.sql, id)
@@ -419,7 +437,8 @@ func (s *Roles) Delete(ctx context.Context, id string) (Result, error) {
 			return err
 		}
 		if _, err := tx.sql.ExecContext(ctx, `
-			UPDATE orgauthz_roles SET description = '', permissions = '', api_permissions = '{}', base_id = '', updated_at = $2, deleted_at = $2
+			UPDATE orgauthz_roles SET description = '', permissions = '', api_permissions = '{}', base_id = '', follows_base = 0,
+				updated_at = $2, deleted_at = $2
 			WHERE id = $1`,
 			id, at.UnixMicro()); err != nil {
 			return err

@@ -4,7 +4,7 @@ package orgstoretest
 var allCases = []cases{
 	coreCases,
 	feedCases,
-	organizationRoleCases,
+	organizationRoleCases, roleBaseCases,
 	domainCases,
 	organizationCases,
 	enabledCases,

@@ -105,9 +105,11 @@ var mutationsInOrder = []mutation{
 	{"Roles.Update", func(c *chance) (outcome, error) {
 		_, role := c.owned(ownRoles)
 		u := orgstore.RoleUpdate{Name: new(c.unique("org:role"))}
-		switch c.n(3) {
+		switch c.n(4) {
 		case 1:
-			u = orgstore.RoleUpdate{Permissions: new(c.some([]string{"p:1", "p:2"}))}
+			u = orgstore.RoleUpdate{Permissions: new(c.some([]string{"p:1", "p:2"})), FollowsBase: new(false)}
+		case 3:
+			u = orgstore.RoleUpdate{Permissions: &[]string{}, FollowsBase: new(true)}
 		case 2:
 			u = orgstore.RoleUpdate{Base: new(c.role())}
 		}

@@ -3,8 +3,10 @@
 -- +goose Up
 
 -- template is 1 for roles of the tenant that organizations may base roles of their own on; base_id names such a role, empty for none.
+-- follows_base is 1 where the role has what its base has.
 ALTER TABLE orgauthz_roles ADD COLUMN template SMALLINT NOT NULL DEFAULT 0;
 ALTER TABLE orgauthz_roles ADD COLUMN base_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE orgauthz_roles ADD COLUMN follows_base SMALLINT NOT NULL DEFAULT 0;
 CREATE INDEX orgauthz_roles_org ON orgauthz_roles (org_id, id) WHERE deleted_at IS NULL;
 
 CREATE INDEX orgauthz_teams_org ON orgauthz_teams (org_id, id) WHERE deleted_at IS NULL;
