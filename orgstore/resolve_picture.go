@@ -90,7 +90,8 @@ const (
 	LEFT JOIN orgauthz_members m ON m.org_id = c.id AND m.user_id = q.principal
 	LEFT JOIN orgauthz_scopes s ON s.kind = 2 AND s.org = c.id AND s.id = q.principal
 	UNION ALL
-	SELECT 5, h.root, r.id, h.source, r.name, r.permissions, r.api_permissions, r.base_id, '', h.way, h.expires, r.follows_base, COALESCE(s.revision, 0)
+	SELECT 5, h.root, r.id, h.source, r.name, r.permissions, r.api_permissions, r.base_id, '',
+		h.way, h.expires, r.follows_base, COALESCE(s.revision, 0)
 	FROM held h CROSS JOIN orgauthz_roles r
 	LEFT JOIN orgauthz_scopes s ON s.kind = 4 AND s.org = '' AND s.id = r.id
 	WHERE r.id = h.role AND r.deleted_at IS NULL

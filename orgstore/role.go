@@ -59,7 +59,8 @@ type RoleListOptions struct {
 type Roles struct{ e *Engine }
 
 const (
-	roleColumns = `r.id, r.org_id, r.name, r.description, r.permissions, r.api_permissions, r.template, r.base_id, r.follows_base, r.created_at, r.updated_at`
+	roleColumns = `r.id, r.org_id, r.name, r.description, r.permissions, r.api_permissions, r.template, r.base_id, r.follows_base,
+	r.created_at, r.updated_at`
 	// liveRoles leaves out those of deleted organizations, which end with them before anybody has marked them.
 	liveRoles = `SELECT ` + roleColumns + ` FROM orgauthz_roles r WHERE r.deleted_at IS NULL AND (r.org_id = ''
 		OR EXISTS (SELECT 1 FROM orgauthz_organizations o WHERE o.id = r.org_id AND o.deleted_at IS NULL))`

@@ -205,7 +205,7 @@ func (c *chance) soon() time.Time {
 	return c.w.frozen.now().Add([]time.Duration{time.Second, time.Minute, time.Hour, 24 * time.Hour}[c.n(4)])
 }
 
-// never is the zero time, or else soon.
+// neverOrSoon returns the zero time, or else soon.
 func (c *chance) neverOrSoon() time.Time {
 	if c.n(2) == 0 {
 		return time.Time{}
@@ -275,18 +275,15 @@ func mutationsKnown(t *resolverTest) {
 		known[m.name] = true
 	}
 	found := map[string]bool{}
-	engine := reflect.TypeFor[orgstore.Engine]()
-	for i := range engine.NumField() {
-		noun := engine.Field(i)
+	for noun := range reflect.TypeFor[orgstore.Engine]().Fields() {
 		if !noun.IsExported() || noun.Anonymous || noun.Type.Kind() != reflect.Pointer {
 			continue
 		}
 		found[noun.Name] = true
-		for j := range noun.Type.NumMethod() {
-			method := noun.Type.Method(j)
+		for method := range noun.Type.Methods() {
 			name := noun.Name + "." + method.Name
-			for out := range method.Type.NumOut() {
-				if method.Type.Out(out) != reflect.TypeFor[orgstore.Result]() {
+			for out := range method.Type.Outs() {
+				if out != reflect.TypeFor[orgstore.Result]() {
 					continue
 				}
 				found[name] = true
