@@ -162,14 +162,9 @@ func (tx *transaction) hold(ctx context.Context, org string, roles []string) err
 	}
 	var granted AccessMember
 	for _, id := range roles {
-		r, err := role(ctx, tx.sql, id)
-		if err == nil {
-			r, err = r.counting(ctx, tx.sql)
-		}
-		if err != nil {
+		if err := tx.addRole(ctx, &granted, id); err != nil {
 			return err
 		}
-		granted.grant(r)
 	}
 	return tx.holdAll(ctx, org, &granted)
 }
@@ -182,15 +177,11 @@ func (m *AccessMember) grant(r *Role) {
 	}
 }
 
-// holdPermissions is hold for the permissions of a role that the actor makes or changes.
-func (tx *transaction) holdPermissions(ctx context.Context, org string, permissions []string) error {
+// holdAll is hold for permissions.
+func (tx *transaction) holdAll(ctx context.Context, org string, granted *AccessMember) error {
 	if tx.as == nil {
 		return nil
 	}
-	return tx.holdAll(ctx, org, &AccessMember{Permissions: permissions})
-}
-
-func (tx *transaction) holdAll(ctx context.Context, org string, granted *AccessMember) error {
 	actor, err := tx.access(ctx, org, tx.as.User)
 	if err != nil {
 		return err
@@ -202,4 +193,60 @@ func (tx *transaction) holdAll(ctx context.Context, org string, granted *AccessM
 		return &Denied{missing}
 	}
 	return nil
+}
+
+// holdBelow is hold for roles that are to count in all organizations below org as well: the actor holds their permissions there by
+// roles that do so too, in org or in one above it.
+func (tx *transaction) holdBelow(ctx context.Context, org string, roles []string) error {
+	if tx.as == nil || len(roles) == 0 {
+		return nil
+	}
+	line, err := tx.line(ctx, org)
+	if err != nil {
+		return err
+	}
+	var granted, held AccessMember
+	for _, id := range line {
+		if _, err := organization(ctx, tx.sql, id); errors.Is(err, ErrNotFound) {
+			break // to be deleted, and due: the line ends here
+		} else if err != nil {
+			return err
+		}
+		found, err := membersWith(ctx, tx.sql, tx.cfg.Clock(), id, []string{tx.as.User})
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 || found[0].Status != MemberActive || expiredAt(found[0].ExpiresAt, tx.cfg.Clock()) {
+			continue
+		}
+		for _, m := range found[0].Roles {
+			if !m.Descendants {
+				continue
+			}
+			if err := tx.addRole(ctx, &held, m.ID); err != nil {
+				return err
+			}
+		}
+	}
+	for _, id := range roles {
+		if err := tx.addRole(ctx, &granted, id); err != nil {
+			return err
+		}
+	}
+	if missing := missing(&granted, &held); missing != "" {
+		return &Denied{missing}
+	}
+	return nil
+}
+
+// addRole adds the permissions of a role to m.
+func (tx *transaction) addRole(ctx context.Context, m *AccessMember, id string) error {
+	r, err := role(ctx, tx.sql, id)
+	if err == nil {
+		r, err = r.counting(ctx, tx.sql)
+	}
+	if err == nil {
+		m.grant(r)
+	}
+	return err
 }

@@ -277,9 +277,10 @@ func (s *APIKeys) begin(ctx context.Context, tx *transaction, org, id, permissio
 }
 
 // Authenticate returns the live key that secret belongs to. Whether its member may do anything is for Resolve to say, with
-// Organization and Principal. That the key is in use is written at most once a minute.
+// Organization and Principal. A member who was removed and has come back is another one: their keys stay dead until Rotate. That
+// the key is in use is written at most once a minute.
 //
-// Errors: NotFound (API key: unknown, revoked, expired, or of a deleted organization).
+// Errors: NotFound (API key: unknown, revoked, expired, of a membership that has ended and begun anew, or of a deleted organization).
 func (s *APIKeys) Authenticate(ctx context.Context, secret string) (*APIKey, error) {
 	if len(secret) != len(secretPrefix)+26 || !strings.HasPrefix(secret, secretPrefix) {
 		return nil, &NotFound{"API key"}
@@ -289,7 +290,8 @@ func (s *APIKeys) Authenticate(ctx context.Context, secret string) (*APIKey, err
 		return one(scanAPIKey(q.QueryRowContext(ctx, `
 			SELECT `+apiKeyColumns+` FROM orgauthz_api_key_secrets ks JOIN orgauthz_api_keys k ON k.id = ks.key_id
 			JOIN orgauthz_organizations o ON o.id = k.org_id AND o.deleted_at IS NULL
-			WHERE ks.secret = $1 AND (ks.valid_until IS NULL OR ks.valid_until > $2)`, hashOf(secret), now.UnixMicro())))("API key")
+			WHERE ks.secret = $1 AND (ks.valid_until IS NULL OR ks.valid_until > $2) AND NOT EXISTS (
+				SELECT 1 FROM orgauthz_members m WHERE m.org_id = k.org_id AND m.user_id = k.principal AND m.created_at > k.updated_at)`, hashOf(secret), now.UnixMicro())))("API key")
 	})
 	if err != nil {
 		return nil, err

@@ -109,13 +109,13 @@ func decodeAPIPermissions(text string) (permissions map[string][]string, err err
 	return permissions, err
 }
 
-// all returns the permissions of r, whatever the API.
-func (r *Role) all() []string {
-	all := slices.Clone(r.Permissions)
-	for _, permissions := range r.APIPermissions {
-		all = append(all, permissions...)
+// more returns the permissions that r grants and before did not: one of a single API is none of another.
+func (r *Role) more(before *Role) *AccessMember {
+	m := &AccessMember{Permissions: without(r.Permissions, before.Permissions)}
+	for identifier, permissions := range r.APIPermissions {
+		m.addFor(identifier, without(without(permissions, before.APIPermissions[identifier]), before.Permissions)...)
 	}
-	return unique(all)
+	return m
 }
 
 // beyond returns permissions that r has of single APIs and base has not.

@@ -310,6 +310,9 @@ func (s *ClientGrants) AddOrganization(ctx context.Context, grant, org string) (
 			if associated {
 				return nil
 			}
+			if err := tx.holdAll(ctx, org, &AccessMember{APIPermissions: map[string][]string{g.Audience: g.Scopes}}); err != nil {
+				return err
+			}
 			at, err := tx.now(ctx)
 			if err != nil {
 				return err

@@ -234,7 +234,17 @@ func (c *Contract) checkTerms(ctx context.Context, tx *transaction, before *Cont
 			return &NotFound{"team"}
 		}
 	}
-	return tx.hold(ctx, c.Host, added)
+	if c.admits(before) {
+		return tx.hold(ctx, c.Host, added)
+	}
+	return tx.hold(ctx, c.Host, c.Roles) // it hands them to others than before
+}
+
+// admits reports whether c is for the same people at the same time as before.
+func (c *Contract) admits(before *Contract) bool {
+	return slices.Equal(c.Kinds, before.Kinds) && c.Team == before.Team && c.Role == before.Role &&
+		c.MetadataKey == before.MetadataKey && c.MetadataValue == before.MetadataValue &&
+		c.From.Equal(before.From) && c.Until.Equal(before.Until)
 }
 
 // write writes the terms of c into its rows. before are the roles that it has had.

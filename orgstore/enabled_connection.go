@@ -118,6 +118,14 @@ func (s EnabledConnectionSettings) check() error {
 	return err
 }
 
+// permitLevel refuses an actor who says how far administrators of the organization may administer the connection: that bounds them.
+func (s EnabledConnectionSettings) permitLevel(tx *transaction, was AccessLevel) error {
+	if tx.as == nil || s.AccessLevel == nil || *s.AccessLevel == was || *s.AccessLevel == "" && was == AccessNone {
+		return nil
+	}
+	return &Denied{"update:connections"}
+}
+
 // apply changes c as s says, and checks the outcome.
 func (s EnabledConnectionSettings) apply(c *EnabledConnection) error {
 	set(&c.AssignMembershipOnLogin, s.AssignMembershipOnLogin)
@@ -156,6 +164,9 @@ func (s *EnabledConnections) Add(ctx context.Context, org, connection string,
 			return err
 		}
 		if _, err := organization(ctx, tx.sql, org); err != nil {
+			return err
+		}
+		if err := settings.permitLevel(tx, AccessNone); err != nil {
 			return err
 		}
 		return c.add(ctx, tx, org, connection, settings)
@@ -253,6 +264,9 @@ func (s *EnabledConnections) Update(ctx context.Context, org, connection string,
 	return s.e.mutate(ctx, call{"enabled_connections.update", org, connection, settings}, func(tx *transaction) error {
 		before, err := s.begin(ctx, tx, "update:organization_connections", org, connection)
 		if err != nil {
+			return err
+		}
+		if err := settings.permitLevel(tx, before.AccessLevel); err != nil {
 			return err
 		}
 		c := *before

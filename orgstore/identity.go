@@ -99,7 +99,7 @@ func (i *Identity) emailKey(c *Connection) string {
 	if c.Kind() != ConnectionDatabase {
 		return ""
 	}
-	return strings.ToLower(i.Email)
+	return addressKey(i.Email)
 }
 
 // emailIsFree checks that no other account of a database has the e-mail of i (rule DIR-11).

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Invitation asks somebody, by e-mail address, to become a member of an organization. Fields are called as in Auth0's
@@ -136,6 +138,19 @@ func checkEmail(field, rule, address string) error {
 	return nil
 }
 
+// addressKey is what e-mail addresses have in common that differ in nothing but case. What gets an ASCII letter by that was none: the
+// lower case of the Kelvin sign is a k, and the address another one.
+func addressKey(address string) string {
+	return strings.Map(func(r rune) rune {
+		if lower := unicode.ToLower(r); r < utf8.RuneSelf || lower >= utf8.RuneSelf {
+			return lower
+		}
+		return r
+	}, address)
+}
+
+func sameAddress(a, b string) bool { return addressKey(a) == addressKey(b) }
+
 func checkTTL(ttl time.Duration) error {
 	if ttl < 0 || ttl > maxInvitationTTL {
 		return &Invalid{"ttl_sec", "INV-2", "must be at most 30 days, or 0 for 7 days"}
@@ -174,6 +189,9 @@ func (s *Invitations) Create(ctx context.Context, org string, opts InvitationOpt
 		if err := tx.permit(ctx, org, "create:organization_invitations"); err != nil {
 			return err
 		}
+		if err := i.permitMetadata(tx); err != nil {
+			return err
+		}
 		if err := tx.lock(ctx, append(invitationScopes(older), invitationScope(&i)), invitationReads(&i)); err != nil {
 			return err
 		}
@@ -196,7 +214,7 @@ func (s *Invitations) Create(ctx context.Context, org string, opts InvitationOpt
 			INSERT INTO orgauthz_invitations (id, org_id, status, email, email_key, inviter_name, inviter_id, client_id, connection_id, kind,
 				roles, app_metadata, user_metadata, redirect_uri, ticket, attempts, accepted_by, created_at, updated_at, expires_at)
 			VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, '', $15, $15, $16)`,
-			i.ID, org, i.Invitee.Email, strings.ToLower(i.Invitee.Email), i.Inviter.Name, i.Inviter.User, i.Client, i.Connection, i.Kind,
+			i.ID, org, i.Invitee.Email, addressKey(i.Invitee.Email), i.Inviter.Name, i.Inviter.User, i.Client, i.Connection, i.Kind,
 			strings.Join(i.Roles, " "), app, user, i.RedirectURI, hash,
 			i.CreatedAt.UnixMicro(), i.ExpiresAt.UnixMicro()); err != nil {
 			return err
@@ -239,7 +257,7 @@ func invitationReads(i *Invitation) []Scope {
 // pending returns the invitations of an address that are not used up, expired ones included.
 func (s *Invitations) pending(ctx context.Context, tx *transaction, org, email string) ([]*Invitation, error) {
 	return collect(ctx, tx.sql, `SELECT `+invitationColumns+` FROM orgauthz_invitations
-		WHERE org_id = $1 AND email_key = $2 AND status = 'pending'`, []any{org, strings.ToLower(email)}, scanInvitation(tx.cfg.Clock()))
+		WHERE org_id = $1 AND email_key = $2 AND status = 'pending'`, []any{org, addressKey(email)}, scanInvitation(tx.cfg.Clock()))
 }
 
 // roomForInvitation checks the limit of pending invitations, under the lock of the organization's row.
@@ -371,7 +389,7 @@ func (s *Invitations) List(ctx context.Context, org string, opts InvitationListO
 			return Page[*Invitation]{}, err
 		}
 		l.query += ` AND email_key = $` + string(rune('1'+len(l.args)))
-		l.args = append(l.args, strings.ToLower(opts.Email))
+		l.args = append(l.args, addressKey(opts.Email))
 	}
 	page, err := l.read(ctx, s.e, opts.ListOptions)
 	if err == nil && len(page.Items) == 0 {
@@ -404,6 +422,9 @@ func (s *Invitations) Resend(ctx context.Context, org, id string, ttl time.Durat
 		}
 		if slices.ContainsFunc(others, func(o *Invitation) bool { return o.ID != id }) {
 			return &Conflict{"invitation", "email"}
+		}
+		if err := before.invites(ctx, tx); err != nil {
+			return err
 		}
 		i = *before
 		if i.UpdatedAt, err = tx.now(ctx); err != nil {

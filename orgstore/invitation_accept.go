@@ -3,6 +3,7 @@ package orgstore
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -166,7 +167,7 @@ func mayAccept(ctx context.Context, tx *transaction, i *Invitation, u *User, con
 		return ErrWrongAccount
 	}
 	if connectionID == "" {
-		if !strings.EqualFold(u.Email, i.Invitee.Email) {
+		if !sameAddress(u.Email, i.Invitee.Email) {
 			return ErrWrongAccount
 		}
 		return nil
@@ -182,7 +183,7 @@ func mayAccept(ctx context.Context, tx *transaction, i *Invitation, u *User, con
 		return err
 	}
 	for _, account := range u.Identities {
-		if account.Connection == connectionID && strings.EqualFold(account.Email, i.Invitee.Email) && provesAddress(c, &account, i) {
+		if account.Connection == connectionID && sameAddress(account.Email, i.Invitee.Email) && provesAddress(c, &account, i) {
 			return nil
 		}
 	}
@@ -215,11 +216,32 @@ func provesAddress(c *Connection, account *Identity, i *Invitation) bool {
 // verifyInvitee gives the user what the invitation brings, and takes the address as verified: the ticket was sent there.
 func verifyInvitee(ctx context.Context, e *Engine, i *Invitation, u *User) error {
 	update := UserUpdate{AppMetadata: i.AppMetadata, UserMetadata: i.UserMetadata}
-	if strings.EqualFold(u.Email, i.Invitee.Email) {
+	if sameAddress(u.Email, i.Invitee.Email) {
 		update.EmailVerified = new(true)
 	}
 	_, err := e.Users.Update(ctx, u.ID, update)
 	return err
+}
+
+// invites checks that the actor of tx could make this invitation: who gets a ticket of it can use it.
+func (i *Invitation) invites(ctx context.Context, tx *transaction) error {
+	if err := i.permitMetadata(tx); err != nil {
+		return err
+	}
+	known, err := rolesFor(ctx, tx, i.Organization, i.Roles)
+	if err != nil {
+		return err
+	}
+	return tx.hold(ctx, i.Organization, slices.Sorted(maps.Keys(known)))
+}
+
+// permitMetadata refuses an actor who invites with what only the directory writes: applications decide by app_metadata, in every
+// organization.
+func (i *Invitation) permitMetadata(tx *transaction) error {
+	if tx.as == nil || len(i.AppMetadata) == 0 {
+		return nil
+	}
+	return &Denied{"update:users_app_metadata"}
 }
 
 // checkInvitation checks what an invitation refers to (rule INV-1). The texts are those of Auth0's Management API.

@@ -343,6 +343,9 @@ func (m *membership) become(ctx context.Context, tx *transaction, is *memberStat
 		if err := tx.hold(ctx, m.org, granted); err != nil {
 			return err
 		}
+		if err := tx.holdBelow(ctx, m.org, is.below(granted)); err != nil {
+			return err
+		}
 	}
 	edited := is.Kind != was.Kind || !maps.Equal(is.Metadata, was.Metadata) || !is.ExpiresAt.Equal(was.ExpiresAt)
 	if is.Status == was.Status && !edited && len(added)+len(removed)+len(altered) == 0 {

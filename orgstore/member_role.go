@@ -57,6 +57,11 @@ func (m *memberState) altered(was *memberState) []string {
 	})
 }
 
+// below returns those of roles that m holds in all organizations below as well.
+func (m *memberState) below(roles []string) []string {
+	return slices.DeleteFunc(slices.Clone(roles), func(id string) bool { return !m.Terms[id].Descendants })
+}
+
 // rows returns the rows of roles that user holds in org by m.
 func (m *memberState) rows(org, user string, roles []string) [][]any {
 	rows := make([][]any, 0, len(roles))

@@ -76,12 +76,33 @@ func (s *Organizations) SetParent(ctx context.Context, id, parent string) (Resul
 			if len(over)+height > maxTreeDepth {
 				return &Limit{"organizations in one line", maxTreeDepth}
 			}
+			if err := tx.holdFrom(ctx, id, height > 1, without(over, now)); err != nil {
+				return err
+			}
 		}
 		if _, err := tx.sql.ExecContext(ctx, `UPDATE orgauthz_organizations SET parent_id = $2 WHERE id = $1`, id, parent); err != nil {
 			return err
 		}
 		return tx.raise(ctx, OrganizationScope(id), id, "organization.parent.updated", parentState{above(now)}, parentState{parent})
 	})
+}
+
+// holdFrom checks that the actor holds, in org and if need be below it, all that members of the organizations above would get there:
+// who moves an organization grants that.
+func (tx *transaction) holdFrom(ctx context.Context, org string, below bool, above []string) error {
+	if tx.as == nil || len(above) == 0 {
+		return nil
+	}
+	roles, err := ids(ctx, tx.sql, `
+		SELECT DISTINCT r.id FROM orgauthz_member_roles mr JOIN orgauthz_roles r ON r.id = mr.role_id AND r.deleted_at IS NULL
+		WHERE mr.descendants = 1 AND mr.org_id IN (`+parameters(1, len(above))+`)`, anys(above)...)
+	if err == nil {
+		err = tx.hold(ctx, org, roles)
+	}
+	if err == nil && below {
+		err = tx.holdBelow(ctx, org, roles)
+	}
+	return err
 }
 
 // above returns the nearest organization above the first of a line; empty for none.

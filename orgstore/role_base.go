@@ -68,5 +68,8 @@ func (r *Role) held(ctx context.Context, tx *transaction, was *Role) error {
 		before = *counted
 	}
 	// What the base has lost, and may get again, is held as well.
-	return tx.holdPermissions(ctx, r.Organization, without(unique(slices.Concat(r.all(), is.all())), before.all()))
+	if err := tx.holdAll(ctx, r.Organization, r.more(&before)); err != nil {
+		return err
+	}
+	return tx.holdAll(ctx, r.Organization, is.more(&before))
 }

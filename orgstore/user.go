@@ -233,7 +233,7 @@ func (s *Users) List(ctx context.Context, opts UserListOptions) (Page[*User], er
 func (s *Users) Update(ctx context.Context, id string, u UserUpdate) (Result, error) {
 	return s.change(ctx, call{"users.update", id, u}, id, "user.updated", func(user *User) {
 		if u.Email != nil {
-			user.EmailVerified = user.EmailVerified && strings.EqualFold(*u.Email, user.Email)
+			user.EmailVerified = user.EmailVerified && sameAddress(*u.Email, user.Email)
 			user.Email = *u.Email
 		}
 		set(&user.EmailVerified, u.EmailVerified)

@@ -28,6 +28,7 @@ var allCases = []cases{
 	requestCases,
 	membershipCases,
 	invitationCases,
+	escalationCases,
 }
 
 // allRaces lists the races of every noun, each in the file of its noun.
