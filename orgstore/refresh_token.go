@@ -81,10 +81,17 @@ func (s *Sessions) Refresh(ctx context.Context, client, token string) (*RefreshG
 		var family string
 		var expires int64
 		var used sql.NullInt64
-		// The update is the lock: of two that use one token at the same time, the second sees the first.
-		err := tx.sql.QueryRowContext(ctx, `
-			UPDATE orgauthz_refresh_tokens SET token = token WHERE token = $1 AND client_id = $2
-			RETURNING family, session_id, client_id, org_id, audience, scope, expires_at, used_at`, hash, client).
+		// The update of the session is the lock of all families in it: of two that use one token at the same time the second sees the
+		// first, and who ends a family sees the token that somebody else has just got.
+		_, err := tx.sql.ExecContext(ctx, `
+			UPDATE orgauthz_sessions SET active_at = active_at
+			WHERE id = (SELECT session_id FROM orgauthz_refresh_tokens WHERE token = $1 AND client_id = $2)`, hash, client)
+		if err != nil {
+			return err
+		}
+		err = tx.sql.QueryRowContext(ctx, `
+			SELECT family, session_id, client_id, org_id, audience, scope, expires_at, used_at
+			FROM orgauthz_refresh_tokens WHERE token = $1 AND client_id = $2`, hash, client).
 			Scan(&family, &g.Session, &g.Client, &g.Organization, &g.Audience, &g.Scope, &expires, &used)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && now.UnixMicro() >= expires {
 			return &NotFound{"refresh token"}
