@@ -43,6 +43,9 @@ var leftovers = []struct {
 // was to be seen any more, so that it raises no revision and tells no event, except for memberships and roles that have ended: that
 // is told here for the first time (rule LIFE-4). Call Clean now and then; it may be stopped at any time.
 func (e *Engine) Clean(ctx context.Context) (deleted int, err error) {
+	if e.as != nil {
+		return 0, &Denied{"delete:organizations"}
+	}
 	if err := e.Organizations.deleteDue(ctx); err != nil {
 		return 0, err
 	}

@@ -44,7 +44,31 @@ func (s *Users) Erase(ctx context.Context, id string) (Result, error) {
 			return result, err
 		}
 	}
+	if err := s.eraseInvitations(ctx, id, emails); err != nil {
+		return result, err
+	}
 	return result, s.rewriteEvents(ctx, own, withoutPersonalData)
+}
+
+// eraseInvitations takes personal data out of invitations that are not pending any more: those that the user has accepted, and those of
+// the user's addresses.
+func (s *Users) eraseInvitations(ctx context.Context, id string, emails []string) error {
+	_, err := s.e.mutate(ctx, nil, func(tx *transaction) error {
+		if err := tx.permit(ctx, "", "delete:users"); err != nil {
+			return err
+		}
+		tx.dirty = true
+		const erase = `UPDATE orgauthz_invitations SET email = '', email_key = '', app_metadata = '{}', user_metadata = '{}'
+			WHERE status <> 'pending' AND `
+		_, err := tx.sql.ExecContext(ctx, erase+`accepted_by = $1`, id)
+		for _, email := range emails {
+			if err == nil {
+				_, err = tx.sql.ExecContext(ctx, erase+`email_key = $1`, addressKey(email))
+			}
+		}
+		return err
+	})
+	return err
 }
 
 // personalData returns the e-mail addresses and names that a user has had, as far as events know.

@@ -41,6 +41,9 @@ type Acceptance struct {
 func (s *Invitations) Accept(ctx context.Context, ticket string, opts AcceptOptions) (*Acceptance, Result, error) {
 	var a Acceptance
 	ctx = s.e.acting(ctx)
+	if s.e.as != nil && s.e.as.User != opts.User { // for oneself, or for nobody
+		return nil, Result{}, &Denied{createMember}
+	}
 	_, result, err := create(ctx, s.e, call{"invitations.accept", hashOf(ticket), opts}, &a, func(tx *transaction) (err error) {
 		a, err = s.accept(ctx, tx, ticket, opts)
 		return err

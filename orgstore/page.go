@@ -199,9 +199,9 @@ func (l listing[T]) position(opts ListOptions) (value any, id string, err error)
 	switch {
 	case opts.by() == SortID:
 		ok = text == ""
-	case strings.HasPrefix(text, "s"):
+	case opts.by() == SortName && strings.HasPrefix(text, "s"):
 		value = text[1:]
-	case strings.HasPrefix(text, "n"):
+	case opts.by() != SortName && strings.HasPrefix(text, "n"): // an instant
 		value, err = strconv.ParseInt(text[1:], 10, 64)
 	default:
 		ok = false

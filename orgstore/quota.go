@@ -33,6 +33,9 @@ func (s *Clients) CountToken(ctx context.Context, client, org string, q Quota) (
 	}
 	var use QuotaUse
 	_, err := s.e.mutate(ctx, nil, func(tx *transaction) error {
+		if err := tx.permit(ctx, "", "update:clients"); err != nil {
+			return err
+		}
 		tx.dirty = true
 		now := tx.cfg.Clock().UTC()
 		hour, day := now.Truncate(time.Hour), now.Truncate(24*time.Hour)

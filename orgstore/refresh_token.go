@@ -27,6 +27,9 @@ func (s *Sessions) IssueRefreshToken(ctx context.Context, g RefreshGrant) (strin
 	}
 	token, hash := newTicket()
 	_, err := s.e.mutate(ctx, nil, func(tx *transaction) error {
+		if err := tx.permit(ctx, "", "update:sessions"); err != nil {
+			return err
+		}
 		session, err := s.session(ctx, tx.sql, g.Session)
 		if err != nil {
 			return err
@@ -76,6 +79,9 @@ func (s *Sessions) Refresh(ctx context.Context, client, token string) (*RefreshG
 	var g RefreshGrant
 	var refused error
 	_, err := s.e.mutate(ctx, nil, func(tx *transaction) error {
+		if err := tx.permit(ctx, "", "update:sessions"); err != nil {
+			return err
+		}
 		refused, tx.dirty = nil, true
 		now := tx.cfg.Clock()
 		var family string

@@ -69,10 +69,18 @@ func (s *Sessions) Create(ctx context.Context, session Session) (*Session, error
 	given := session
 	session.ID, session.AMR, session.Organizations, session.Active = newID("ses_"), unique(session.AMR), nil, true
 	err := errors.Join(checkText("device", "SES-1", session.Device, maxDevice), checkMethods(session.ACR, session.AMR))
+	for field, id := range map[string]string{"connection_id": session.Connection, "client_id": session.Client} {
+		if !printable(id) || len(id) > maxUserID {
+			err = errors.Join(err, &Invalid{field, "SES-1", "must be an id, or empty"})
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	made, _, err := create(ctx, s.e, call{"sessions.create", given}, &session, func(tx *transaction) error {
+		if err := tx.permit(ctx, "", "create:sessions"); err != nil {
+			return err
+		}
 		if err := tx.lock(ctx, nil, []Scope{UserScope(session.User)}); err != nil {
 			return err
 		}
@@ -183,6 +191,9 @@ const usageInterval = time.Minute
 func (s *Sessions) Enter(ctx context.Context, id, org string) (*Session, error) {
 	var session Session
 	made, _, err := create(ctx, s.e, call{"sessions.enter", id, org}, &session, func(tx *transaction) error {
+		if err := tx.permit(ctx, "", "update:sessions"); err != nil {
+			return err
+		}
 		found, err := s.session(ctx, tx.sql, id)
 		if err != nil {
 			return err

@@ -1,6 +1,9 @@
 package orgstoretest
 
 import (
+	"encoding/base64"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/orgauthz/orgauthz/orgstore"
@@ -17,6 +20,10 @@ var escalationCases = cases{
 	"DEL-2 CON-1: nobody raises how far they administer a connection":    escalateAccessLevel,
 	"DEL-2 ROLE-3: permissions of one API are none of another":           escalateAPI,
 	"INV-4: addresses that only look alike are others":                   escalateLookAlike,
+	"DEL-1: nobody acts in the name of others":                           escalateSessions,
+	"lists: cursors that somebody made":                                  forgedCursors,
+	"SES-1: bad input of a session":                                      sessionNUL,
+	"EVT-3 INV-7: nothing is left in invitations":                        eraseInvitations,
 	"M2M-5: a key ends with the membership that it was made for":         escalateKey,
 }
 
@@ -235,5 +242,91 @@ func escalateKey(t *engineTest) {
 	t.ok(err)
 	if _, err := t.APIKeys.Authenticate(ctx, k.Secret); err != nil {
 		t.Error(err)
+	}
+}
+
+func escalateSessions(t *engineTest) {
+	ctx := t.Context()
+	w := t.inviting()
+	victim := t.user("victim")
+	t.member(w.org, victim)
+	s := t.login(victim)
+	i := t.invite(w, "a@example.com")
+	t.invitee(w, "invited", "a@example.com", "")
+	deputy := t.user("deputy")
+	check := t.nothingWritten()
+	for _, user := range []string{"", deputy} {
+		as := t.As(orgstore.Actor{User: user})
+		_, created := as.Sessions.Create(ctx, orgstore.Session{User: victim})
+		_, entered := as.Sessions.Enter(ctx, s.ID, w.org)
+		_, issued := as.Sessions.IssueRefreshToken(ctx, orgstore.RefreshGrant{Session: s.ID, Client: "app"})
+		_, counted := as.Clients.CountToken(ctx, "app", w.org, orgstore.Quota{})
+		_, cleaned := as.Clean(ctx)
+		_, _, accepted := as.Invitations.Accept(ctx, i.Ticket, orgstore.AcceptOptions{User: "invited"})
+		for name, err := range map[string]error{
+			"create a session": created, "enter": entered, "issue a refresh token": issued, "count a token": counted, "clean": cleaned,
+			"accept for somebody else": accepted,
+		} {
+			if !errors.Is(err, orgstore.ErrDenied) {
+				t.Errorf("%q may %s: %v", user, name, err)
+			}
+		}
+	}
+	page, err := t.Sessions.List(ctx, orgstore.SessionListOptions{User: victim})
+	if err != nil || len(page.Items) != 1 {
+		t.Errorf("%d sessions, %v", len(page.Items), err)
+	}
+	check()
+	t.ok(third(t.As(orgstore.Actor{User: "invited"}).Invitations.Accept(ctx, i.Ticket, orgstore.AcceptOptions{User: "invited"})))
+}
+
+func forgedCursors(t *engineTest) {
+	ctx := t.Context()
+	t.org("a")
+	t.org("b")
+	opts := orgstore.OrganizationListOptions{ListOptions: orgstore.ListOptions{Limit: 1, Sort: orgstore.SortCreated}}
+	page, err := t.Organizations.List(ctx, opts)
+	t.ok(err)
+	text, err := base64.RawURLEncoding.DecodeString(page.Next)
+	t.ok(err)
+	head, _, _ := strings.Cut(string(text), ":n")
+	opts.After = base64.RawURLEncoding.EncodeToString([]byte(head + ":sx\x00org_a"))
+	_, err = t.Organizations.List(ctx, opts)
+	t.invalid(err, "After", opts.After)
+	opts.Sort = orgstore.SortName
+	opts.After = ""
+	page, err = t.Organizations.List(ctx, opts)
+	t.ok(err)
+	text, err = base64.RawURLEncoding.DecodeString(page.Next)
+	t.ok(err)
+	head, _, _ = strings.Cut(string(text), ":s")
+	opts.After = base64.RawURLEncoding.EncodeToString([]byte(head + ":n1\x00org_a"))
+	_, err = t.Organizations.List(ctx, opts)
+	t.invalid(err, "After", opts.After)
+}
+
+func sessionNUL(t *engineTest) {
+	user := t.user("u")
+	for field, s := range map[string]orgstore.Session{
+		"connection_id": {User: user, Connection: "a\x00b"}, "client_id": {User: user, Client: "a\xffb"},
+	} {
+		_, err := t.Sessions.Create(t.Context(), s)
+		t.invalid(err, field, "")
+	}
+}
+
+func eraseInvitations(t *engineTest) {
+	ctx := t.Context()
+	w := t.inviting()
+	i, _, err := t.Invitations.Create(ctx, w.org, orgstore.InvitationOptions{
+		InviterName: "Ada", Email: "Emilio@example.com", Client: w.client, UserMetadata: map[string]any{"phone": "555"},
+	})
+	t.ok(err)
+	t.invitee(w, "u", "emilio@example.com", "")
+	t.ok(t.accept(i.Ticket, orgstore.AcceptOptions{User: "u"}))
+	t.changed(t.Users.Erase(ctx, "u"))
+	got := t.invitation(i)
+	if got.Invitee.Email != "" || len(got.UserMetadata) > 0 || got.AcceptedBy != "u" {
+		t.Errorf("after an erasure: %+v", got)
 	}
 }
