@@ -291,7 +291,8 @@ func (s *APIKeys) Authenticate(ctx context.Context, secret string) (*APIKey, err
 			SELECT `+apiKeyColumns+` FROM orgauthz_api_key_secrets ks JOIN orgauthz_api_keys k ON k.id = ks.key_id
 			JOIN orgauthz_organizations o ON o.id = k.org_id AND o.deleted_at IS NULL
 			WHERE ks.secret = $1 AND (ks.valid_until IS NULL OR ks.valid_until > $2) AND NOT EXISTS (
-				SELECT 1 FROM orgauthz_members m WHERE m.org_id = k.org_id AND m.user_id = k.principal AND m.created_at > k.updated_at)`, hashOf(secret), now.UnixMicro())))("API key")
+				SELECT 1 FROM orgauthz_members m WHERE m.org_id = k.org_id AND m.user_id = k.principal AND m.created_at > k.updated_at)`,
+			hashOf(secret), now.UnixMicro())))("API key")
 	})
 	if err != nil {
 		return nil, err

@@ -118,10 +118,7 @@ func (s *Invitations) grantable(ctx context.Context, tx *transaction, i *Invitat
 	}
 	for _, id := range i.Roles {
 		var granted AccessMember
-		r, err := role(ctx, tx.sql, id)
-		if err == nil {
-			granted.grant(r)
-		}
+		err := tx.addRole(ctx, &granted, id)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			skipped = append(skipped, id)

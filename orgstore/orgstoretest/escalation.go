@@ -12,6 +12,7 @@ import (
 // What somebody who may administer a part of an organization tries in order to get more.
 var escalationCases = cases{
 	"DEL-2 INV-7: resending an invitation grants its roles":              escalateResend,
+	"INV-9 ROLE-4: a role that follows its base grants what that has":    escalateFollowing,
 	"DEL-1 INV-1: inviting does not write what belongs to the directory": escalateMetadata,
 	"DEL-2 LIFE-3: a role with descendants is granted below as well":     escalateDescendants,
 	"DEL-2 TREE-2: a move grants the roles that come from above":         escalateMove,
@@ -52,6 +53,25 @@ func escalateResend(t *engineTest) {
 	t.changed(t.Roles.Delete(ctx, strong))
 	_, result, err = as.Invitations.Resend(ctx, w.org, i.ID, 0)
 	t.changed(result, err)
+}
+
+// A role that follows its base has no permissions of its own, but grants those of the base.
+func escalateFollowing(t *engineTest) {
+	ctx := t.Context()
+	w := t.inviting()
+	as := t.deputy(w.org, "deputy", "create:organization_invitations", "root")
+	base, _, err := t.Roles.Create(ctx, orgstore.Role{Name: "base", Template: true, Permissions: []string{"root"}})
+	t.ok(err)
+	r, _, err := t.Roles.Create(ctx, orgstore.Role{Organization: w.org, Name: "org:r", Base: base.ID, FollowsBase: true})
+	t.ok(err)
+	i, _, err := as.Invitations.Create(ctx, w.org, orgstore.InvitationOptions{InviterName: "D", Email: "a@example.com", Client: w.client, Roles: []string{r.ID}})
+	t.ok(err)
+	t.changed(t.Members.SetRoles(ctx, w.org, "deputy"))
+	user := t.invitee(w, "u", "a@example.com", "")
+	t.ok(t.accept(i.Ticket, orgstore.AcceptOptions{User: user}))
+	if a := t.resolve(w.org, user); a.Member.Has("root") {
+		t.Errorf("an inviter who lost the right has granted it: %+v", a.Member)
+	}
 }
 
 func escalateMetadata(t *engineTest) {
