@@ -74,6 +74,9 @@ var ErrRefreshReused error = &refusal{"the refresh token was used before; all th
 // Errors: NotFound (refresh token: unknown, expired, of another client, of a session that has ended, or of a membership that has
 // ended), ErrRefreshReused. Inside a Transact, ErrRefreshReused ends the family only if that is committed nevertheless.
 func (s *Sessions) Refresh(ctx context.Context, client, token string) (*RefreshGrant, string, error) {
+	if !validClientID(client) {
+		return nil, "", &NotFound{"refresh token"}
+	}
 	next, nextHash := newTicket()
 	hash := hashOf(token)
 	var g RefreshGrant

@@ -168,3 +168,8 @@ func TestExchange(t *testing.T) {
 	t.Parallel()
 	orgstoretest.TestExchange(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openAt(t, database(t), cfg) })
 }
+
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestBadInput(t, fresh)
+}

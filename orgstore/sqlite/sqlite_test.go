@@ -82,3 +82,8 @@ func TestExchange(t *testing.T) {
 		return openFile(t, filepath.Join(t.TempDir(), "orgs.db"), cfg)
 	})
 }
+
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	orgstoretest.TestBadInput(t, memory)
+}
