@@ -84,6 +84,36 @@ func usersIDs(t *engineTest) {
 	}
 }
 
+// usersBlock blocks somebody with memberships, and one without.
+func usersBlock(t *engineTest) {
+	ctx := t.Context()
+	a, b, user, other, role := t.org("a"), t.org("b"), t.user("u"), t.user("v"), t.role("admin", "do:it")
+	for _, org := range []string{a.ID, b.ID} {
+		t.member(org, user, role)
+		t.member(org, other, role)
+	}
+	before := t.resolve(b.ID, user)
+	result, err := t.Users.Block(ctx, user)
+	t.changed(result, err)
+	if len(result.Revision) != 1 {
+		t.Errorf("raised %v: more than the user", result.Revision)
+	}
+	for _, org := range []string{a.ID, b.ID} {
+		if access := t.resolve(org, user); access.Standing != orgstore.StandingBlocked || access.Member.Has("do:it") {
+			t.Errorf("blocked: %+v", access)
+		}
+		if access := t.resolve(org, other); access.Standing != orgstore.StandingMember || !access.Member.Has("do:it") {
+			t.Errorf("somebody else: %+v", access)
+		}
+	}
+	t.changed(t.Users.Unblock(ctx, user))
+	after := t.resolve(b.ID, user)
+	after.Vector = before.Vector
+	if !Equal(before, after) {
+		t.Errorf("unblocked: %+v, before: %+v", after, before)
+	}
+}
+
 func usersDelete(t *engineTest) {
 	ctx := t.Context()
 	a, b, user, role := t.org("a"), t.org("b"), t.user("u"), t.role("admin", "do:it")

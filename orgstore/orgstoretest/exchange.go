@@ -23,20 +23,20 @@ var exported []byte
 
 // exchangeTests are tests of Export and Import. copied opens another fresh engine.
 var exchangeTests = map[string]func(t *engineTest, copied func() *engineTest){
-	"EXC-1 EXC-2: a store and its copy are the same":         exchangeEverything,
-	"EXC-1 EXC-2: a file from another backend":               exchangeFile,
+	"EXC-1, EXC-2: a store and its copy are the same":        exchangeEverything,
+	"EXC-1, EXC-2: a file from another backend":              exchangeFile,
 	"EXC-2: importing again changes nothing":                 exchangeTwice,
 	"EXC-2: an import is broken off and goes on":             exchangeBroken,
 	"EXC-2: what is there is kept, or made as the file says": exchangeDifferent,
-	"EXC-2: bad files":                                         exchangeBadFiles,
-	"EXC-2: bad records":                                       exchangeBadRecords,
-	"EXC-2: bad records are left out":                          exchangeLeftOut,
-	"EXC-2: a trial run writes nothing":                        exchangeDry,
-	"EXC-2: what has ended since is left out":                  exchangeEnded,
-	"EXC-2: events name the actor":                             exchangeActor,
-	"EXC-1: one organization":                                  exchangeOne,
-	"EXC-1 EXC-2: many members, in pages and transactions":     exchangeMany,
-	"EXC-1 EXC-2: options, writers, readers and closed stores": exchangeRefused,
+	"EXC-2: bad files":                                          exchangeBadFiles,
+	"EXC-2: bad records":                                        exchangeBadRecords,
+	"EXC-2: bad records are left out":                           exchangeLeftOut,
+	"EXC-2: a trial run writes nothing":                         exchangeDry,
+	"EXC-2: what has ended since is left out":                   exchangeEnded,
+	"EXC-2: events name the actor":                              exchangeActor,
+	"EXC-1: one organization":                                   exchangeOne,
+	"EXC-1, EXC-2: many members, in pages and transactions":     exchangeMany,
+	"EXC-1, EXC-2: options, writers, readers and closed stores": exchangeRefused,
 }
 
 // TestExchange tests that what one engine exports another one imports. open returns a fresh, empty engine with cfg.

@@ -10,14 +10,14 @@ import (
 )
 
 var groupCases = cases{
-	"GRP-1 GRP-5: a group's life":             groupsLife,
-	"GRP-1 GRP-3 GRP-4: bad input":            groupsBadInput,
-	"GRP-2: users of groups":                  groupsUsers,
-	"GRP-3 GRP-4: groups of an organization":  groupsOrganizations,
-	"GRP-1: lists":                            groupsLists,
-	"GRP-2 GRP-4: what is raised":             groupsRaised,
-	"GRP-5: what a deleted group leaves":      groupsLeft,
-	"DEL-2 GRP-4: nobody grants more by them": groupsDelegated,
+	"GRP-1, GRP-5: a group's life":             groupsLife,
+	"GRP-1, GRP-3, GRP-4: bad input":           groupsBadInput,
+	"GRP-2: users of groups":                   groupsUsers,
+	"GRP-3, GRP-4: groups of an organization":  groupsOrganizations,
+	"GRP-1: lists":                             groupsLists,
+	"GRP-2, GRP-4: what is raised":             groupsRaised,
+	"GRP-5: what a deleted group leaves":       groupsLeft,
+	"DEL-2, GRP-4: nobody grants more by them": groupsDelegated,
 }
 
 var groupRaces = map[string]race{

@@ -37,11 +37,6 @@ func membersAdd(t *engineTest) {
 	if m, err = t.Members.Get(ctx, o.ID, "v"); err != nil || m.Kind != "employee" || m.JoinedBy != "admin" || m.Metadata != nil || m.Roles != nil {
 		t.Errorf("defaults: %+v, %v", m, err)
 	}
-	// Roles are held per organization (ROL-1).
-	other := t.org("other")
-	t.member(other.ID, "u")
-	t.roles(other.ID, "u")
-	t.roles(o.ID, "u", "admin", "guide")
 }
 
 func membersAddRefused(t *engineTest) {
@@ -103,13 +98,47 @@ func membersRoles(t *engineTest) {
 	}
 	t.changed(t.Members.SetRoles(ctx, o.ID, user))
 	t.roles(o.ID, user)
+	// Another organization's role is no role here.
+	own := t.organizationRole(t.org("other").ID, "org:own", "")
+	_, err = t.Members.AssignRoles(ctx, o.ID, user, a, own)
+	t.notFound(err, "role")
+	_, err = t.Members.SetRoles(ctx, o.ID, user, a, own)
+	t.notFound(err, "role")
+	t.roles(o.ID, user)
+}
 
-	// ROL-2: more than the limit, and none is given. Roles that were deleted do not count.
+// membersOwnRoles gives one user other roles in each of two organizations: what counts in one counts nowhere else.
+func membersOwnRoles(t *engineTest) {
+	ctx := t.Context()
+	a, b, user, guide, admin := t.org("a"), t.org("b"), t.user("u"), t.role("guide", "read:a"), t.role("admin", "write:a")
+	t.member(a.ID, user, guide)
+	t.member(b.ID, user, admin)
+	check := func(org string, roles, permissions []string) {
+		t.Helper()
+		t.roles(org, user, roles...)
+		if m := t.resolve(org, user).Member; !slices.Equal(m.Roles, roles) || !slices.Equal(m.Permissions, permissions) {
+			t.Errorf("roles %q and permissions %q, want %q and %q", m.Roles, m.Permissions, roles, permissions)
+		}
+	}
+	check(a.ID, []string{"guide"}, []string{"read:a"})
+	check(b.ID, []string{"admin"}, []string{"write:a"})
+	t.changed(t.Members.RemoveRoles(ctx, b.ID, user, admin))
+	check(a.ID, []string{"guide"}, []string{"read:a"})
+	check(b.ID, nil, nil)
+	t.changed(t.Members.Remove(ctx, b.ID, user))
+	check(a.ID, []string{"guide"}, []string{"read:a"})
+}
+
+// membersRoleLimit assigns more roles than the limit: none of them is given. Roles that were deleted do not count.
+func membersRoleLimit(t *engineTest) {
+	ctx := t.Context()
+	o, user, a := t.org("acme"), t.user("u"), t.role("a")
+	t.member(o.ID, user)
 	var many []string
 	for i := range 51 {
 		many = append(many, t.role(fmt.Sprintf("role %02d", i)))
 	}
-	_, err = t.Members.AssignRoles(ctx, o.ID, user, many...)
+	_, err := t.Members.AssignRoles(ctx, o.ID, user, many...)
 	t.limit(err, "roles per member", 50)
 	t.roles(o.ID, user)
 	t.changed(t.Members.AssignRoles(ctx, o.ID, user, many[:50]...))

@@ -12,8 +12,8 @@ var organizationRoleCases = cases{
 	"ROLE-1: a role of an organization is held there alone, and ends with it": organizationRolesLife,
 	"ROLE-2: names tell whose a role is":                                      organizationRolesNames,
 	"ROLE-3: no role has more permissions than its template":                  organizationRolesCeiling,
-	"ROLE-1 ROLE-3: bad input":                                                organizationRolesBadInput,
-	"DEL-2 ROLE-3: nobody makes a role with more than they hold":              organizationRolesDelegated,
+	"ROLE-1, ROLE-3: bad input":                                               organizationRolesBadInput,
+	"DEL-2, ROLE-3: nobody makes a role with more than they hold":             organizationRolesDelegated,
 }
 
 var organizationRoleRaces = map[string]race{

@@ -174,6 +174,27 @@ func organizationsNames(t *engineTest) {
 	}
 }
 
+// organizationsRename renames an organization that has a member, and gives its old name to another one.
+func organizationsRename(t *engineTest) {
+	ctx := t.Context()
+	o, user := t.org("acme"), t.user("u")
+	t.member(o.ID, user, t.role("admin", "do:it"))
+	t.changed(t.Organizations.Update(ctx, o.ID, orgstore.OrganizationUpdate{Name: new("new")}))
+	if s := t.resolve("acme", user).Standing; s != orgstore.StandingNoOrganization {
+		t.Errorf("by the old name: %v", s)
+	}
+	other := t.org("acme")
+	for org, want := range map[string]orgstore.Standing{
+		o.ID: orgstore.StandingMember, "new": orgstore.StandingMember, "NEW": orgstore.StandingMember,
+		other.ID: orgstore.StandingNotMember, "acme": orgstore.StandingNotMember,
+	} {
+		a := t.resolve(org, user)
+		if a.Standing != want || a.Member.Has("do:it") != (want == orgstore.StandingMember) {
+			t.Errorf("%s: %+v", org, a)
+		}
+	}
+}
+
 func organizationsDelete(t *engineTest) {
 	ctx := t.Context()
 	o, user, role := t.org("acme"), t.user("u"), t.role("admin")

@@ -35,11 +35,7 @@ func TestRaces(t *testing.T, open func(t testing.TB, cfg orgstore.Config) *orgst
 			})
 		}
 	}
-	for name, test := range map[string]func(*engineTest){
-		"an organization is deleted": raceDeleteOrganization,
-		"users are deleted":          raceDeleteUsers,
-		"roles are deleted":          raceDeleteRoles,
-	} {
+	for name, test := range deletionRaces {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := &engineTest{T: t, Engine: open(t, orgstore.Config{})}
@@ -47,6 +43,12 @@ func TestRaces(t *testing.T, open func(t testing.TB, cfg orgstore.Config) *orgst
 			e.consistent()
 		})
 	}
+}
+
+var deletionRaces = cases{
+	"ORG-5: an organization is deleted": raceDeleteOrganization,
+	"MEM-3: users are deleted":          raceDeleteUsers,
+	"ROL-3: roles are deleted":          raceDeleteRoles,
 }
 
 func (r race) run(e *engineTest) {
@@ -75,20 +77,20 @@ func conflict(kind, field string) func(*engineTest, error) {
 }
 
 var coreRaces = map[string]race{
-	"organizations": {orgstore.Limits{Organizations: 5}, raceOrganizations, 5, limit("organizations", 5), roomForOrganizations},
-	"members":       {orgstore.Limits{Members: 7}, raceMembers, 7, limit("members", 7), roomForMembers},
-	"roles of a member": {orgstore.Limits{RolesPerMember: 6}, func(t *engineTest) func(int) error {
+	"ORG-1: organizations": {orgstore.Limits{Organizations: 5}, raceOrganizations, 5, limit("organizations", 5), roomForOrganizations},
+	"MEM-1: members":       {orgstore.Limits{Members: 7}, raceMembers, 7, limit("members", 7), roomForMembers},
+	"ROL-2: roles of a member": {orgstore.Limits{RolesPerMember: 6}, func(t *engineTest) func(int) error {
 		o, user, roles := t.org("acme"), t.user("u"), t.many(t.roleNumber)
 		t.member(o.ID, user)
 		return func(i int) error { return second(t.Members.AssignRoles(t.Context(), o.ID, user, roles[i])) }
 	}, 6, limit("roles per member", 6), nil},
-	"metadata of an organization": {orgstore.Limits{Metadata: 4}, func(t *engineTest) func(int) error {
+	"ORG-3: metadata of an organization": {orgstore.Limits{Metadata: 4}, func(t *engineTest) func(int) error {
 		o := t.org("acme")
 		return func(i int) error {
 			return second(t.Organizations.Update(t.Context(), o.ID, orgstore.OrganizationUpdate{Metadata: pair(i)}))
 		}
 	}, 4, limit("metadata pairs", 4), nil},
-	"metadata of a member": {orgstore.Limits{Metadata: 4}, func(t *engineTest) func(int) error {
+	"MEM-4: metadata of a member": {orgstore.Limits{Metadata: 4}, func(t *engineTest) func(int) error {
 		o, user := t.org("acme"), t.user("u")
 		t.member(o.ID, user)
 		return func(i int) error {
@@ -96,41 +98,41 @@ var coreRaces = map[string]race{
 		}
 	}, 4, limit("metadata pairs", 4), nil},
 
-	"one name for new organizations": {setup: func(t *engineTest) func(int) error {
+	"ORG-1: one name for new organizations": {setup: func(t *engineTest) func(int) error {
 		return func(int) error {
 			return third(t.Organizations.Create(t.Context(), orgstore.Organization{Name: "acme"}))
 		}
 	}, most: 1, lost: conflict("organization", "name")},
-	"one name for organizations": {setup: func(t *engineTest) func(int) error {
+	"ORG-2: one name for organizations": {setup: func(t *engineTest) func(int) error {
 		orgs := t.many(func(i int) string { return t.org("o" + strconv.Itoa(i)).ID })
 		return func(i int) error {
 			return second(t.Organizations.Update(t.Context(), orgs[i], orgstore.OrganizationUpdate{Name: new("acme")}))
 		}
 	}, most: 1, lost: conflict("organization", "name")},
-	"one id for organizations": {setup: func(t *engineTest) func(int) error {
+	"ORG-5: one id for organizations": {setup: func(t *engineTest) func(int) error {
 		return func(i int) error {
 			o := orgstore.Organization{ID: "org_0000000000000000", Name: "o" + strconv.Itoa(i)}
 			return third(t.Organizations.Create(t.Context(), o))
 		}
 	}, most: 1, lost: conflict("organization", "id")},
-	"one name for new roles": {setup: func(t *engineTest) func(int) error {
+	"ROL-5: one name for new roles": {setup: func(t *engineTest) func(int) error {
 		return func(int) error { return third(t.Roles.Create(t.Context(), orgstore.Role{Name: "admin"})) }
 	}, most: 1, lost: conflict("role", "name")},
-	"one name for roles": {setup: func(t *engineTest) func(int) error {
+	"ROL-5: one name for roles": {setup: func(t *engineTest) func(int) error {
 		roles := t.many(t.roleNumber)
 		return func(i int) error {
 			return second(t.Roles.Update(t.Context(), roles[i], orgstore.RoleUpdate{Name: new("admin")}))
 		}
 	}, most: 1, lost: conflict("role", "name")},
-	"one id for roles": {setup: func(t *engineTest) func(int) error {
+	"ROL-3: one id for roles": {setup: func(t *engineTest) func(int) error {
 		return func(i int) error {
 			return third(t.Roles.Create(t.Context(), orgstore.Role{ID: "rol_0000000000000000", Name: strconv.Itoa(i)}))
 		}
 	}, most: 1, lost: conflict("role", "id")},
-	"one id for users": {setup: func(t *engineTest) func(int) error {
+	"MEM-1: one id for users": {setup: func(t *engineTest) func(int) error {
 		return func(int) error { return third(t.Users.Create(t.Context(), orgstore.User{ID: "u"})) }
 	}, most: 1, lost: conflict("user", "id")},
-	"one membership": {setup: func(t *engineTest) func(int) error {
+	"MEM-1: one membership": {setup: func(t *engineTest) func(int) error {
 		o, user, role := t.org("acme"), t.user("u"), t.role("a")
 		return func(int) error {
 			result, err := t.Members.Add(t.Context(), o.ID, user, orgstore.MemberOptions{Roles: []string{role}})

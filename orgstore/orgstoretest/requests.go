@@ -13,11 +13,11 @@ import (
 
 var requestCases = cases{
 	"REQ-1: asking":                          requestsAsk,
-	"REQ-1 REQ-2 REQ-3: bad input":           requestsBadInput,
+	"REQ-1, REQ-2, REQ-3: bad input":         requestsBadInput,
 	"REQ-2: answers, and the end of time":    requestsAnswers,
 	"REQ-3: approving":                       requestsApprove,
 	"REQ-2: lists":                           requestsLists,
-	"REQ-1 DEL-1 DEL-2: who may":             requestsDelegated,
+	"REQ-1, DEL-1, DEL-2: who may":           requestsDelegated,
 	"REQ-2: end with user and organization":  requestsEnd,
 	"AUTO-2: what follows from an address":   requestsByDomain,
 	"AUTO-2: what follows from no other one": requestsByNoDomain,

@@ -15,15 +15,7 @@ import (
 // answer, and every answer is the one that the engine itself gives. open returns a fresh, empty engine and a resolver over
 // it, which runs on the node that writes; both go by clock.
 func TestResolver(t *testing.T, open func(t testing.TB, clock func() time.Time) (*orgstore.Engine, orgstore.Resolver)) {
-	for name, test := range map[string]func(*resolverTest){
-		"standings":               standings,
-		"malformed questions":     malformedQuestions,
-		"every mutation at once":  everyMutation,
-		"vector":                  vectors,
-		"every mutation is known": mutationsKnown,
-		"random mutations":        randomMutations,
-		"dependants":              concurrentDependants,
-	} {
+	for name, test := range resolverCases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			clock := newStanding()
@@ -31,6 +23,16 @@ func TestResolver(t *testing.T, open func(t testing.TB, clock func() time.Time) 
 			test(&resolverTest{T: t, engine: engine, resolver: resolver, world: Seed(t, engine), clock: clock})
 		})
 	}
+}
+
+var resolverCases = map[string]func(*resolverTest){
+	"MEM-3, ORG-6: standings":           standings,
+	"ORG-1, MEM-1: malformed questions": malformedQuestions,
+	"MEM-2, MEM-3, ORG-2, ORG-5, ORG-6, ROL-3: every mutation is in the next answer": everyMutation,
+	"EVT-1: an answer names what would change it":                                    vectors,
+	"every mutation is known":                                                        mutationsKnown,
+	"EVT-2: random mutations":                                                        randomMutations,
+	"EVT-1: dependants of what changes":                                              concurrentDependants,
 }
 
 type resolverTest struct {

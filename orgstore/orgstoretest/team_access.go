@@ -7,8 +7,8 @@ import (
 )
 
 var teamAccessCases = cases{
-	"TEAM-3 TEAM-4 TEAM-5: access by teams":     teamsAccess,
-	"GRP-2 GRP-3 GRP-4 GRP-5: access by groups": groupsAccess,
+	"TEAM-3, TEAM-4, TEAM-5: access by teams":      teamsAccess,
+	"GRP-2, GRP-3, GRP-4, GRP-5: access by groups": groupsAccess,
 }
 
 // resolvesTo checks the names of the roles that somebody holds, by whatever they have them.

@@ -10,15 +10,15 @@ import (
 )
 
 var teamCases = cases{
-	"TEAM-1 TEAM-5: a team's life":                     teamsLife,
-	"TEAM-1: bad input":                                teamsBadInput,
-	"TEAM-1: lists":                                    teamsLists,
-	"TEAM-2: nesting":                                  teamsNesting,
-	"TEAM-3: roles of a team":                          teamsRoles,
-	"TEAM-4: members of a team":                        teamsMembers,
-	"TEAM-3 TEAM-4: what is raised":                    teamsRaised,
-	"TEAM-1 TEAM-3: ends with its organization":        teamsEndWithOrganization,
-	"DEL-2 TEAM-2 TEAM-4: nobody grants by teams more": teamsDelegated,
+	"TEAM-1, TEAM-5: a team's life":                      teamsLife,
+	"TEAM-1: bad input":                                  teamsBadInput,
+	"TEAM-1: lists":                                      teamsLists,
+	"TEAM-2: nesting":                                    teamsNesting,
+	"TEAM-3: roles of a team":                            teamsRoles,
+	"TEAM-4: members of a team":                          teamsMembers,
+	"TEAM-3, TEAM-4: what is raised":                     teamsRaised,
+	"TEAM-1, TEAM-3: ends with its organization":         teamsEndWithOrganization,
+	"DEL-2, TEAM-2, TEAM-4: nobody grants by teams more": teamsDelegated,
 }
 
 // team makes a team, or ends the test.
