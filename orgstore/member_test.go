@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -33,7 +34,7 @@ func must[T any](t *testing.T) func(v T, err error) T {
 
 func onSQLite(t *testing.T) *orgstore.Engine {
 	t.Helper()
-	e := must[*orgstore.Engine](t)(sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "orgs.db"), orgstore.Config{}))
+	e := must[*orgstore.Engine](t)(sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "orgs.db"), orgstore.Config{LoadTimeout: time.Minute}))
 	t.Cleanup(func() { _ = e.Close() })
 	return e
 }
@@ -66,7 +67,7 @@ func onPostgres(t *testing.T) *orgstore.Engine {
 	query.Set("search_path", schema)
 	query.Set("pool_max_conns", "4")
 	u.RawQuery = query.Encode()
-	e := must[*orgstore.Engine](t)(postgres.Open(t.Context(), u.String(), orgstore.Config{}))
+	e := must[*orgstore.Engine](t)(postgres.Open(t.Context(), u.String(), orgstore.Config{LoadTimeout: time.Minute}))
 	t.Cleanup(func() { _ = e.Close() })
 	return e
 }

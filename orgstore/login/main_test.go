@@ -34,7 +34,7 @@ func open(t *testing.T, cfg orgstore.Config) *orgstore.Engine {
 	address, connect := ":memory:", sqlite.Open
 	if strings.HasPrefix(t.Name(), "TestPostgres/") {
 		address, connect = schema(t), postgres.Open
-		cfg.LockTimeout = time.Minute // what is tested is not how busy the machine is
+		cfg.LockTimeout, cfg.LoadTimeout = time.Minute, time.Minute // what is tested is not how busy the machine is
 	}
 	engine, err := connect(t.Context(), address, cfg)
 	if err != nil {

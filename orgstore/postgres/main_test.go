@@ -96,6 +96,7 @@ func execute(t testing.TB, conn *pgx.Conn, statement string, args ...any) {
 func openAt(t testing.TB, address string, cfg orgstore.Config) *orgstore.Engine {
 	t.Helper()
 	cfg.LockTimeout = cmp.Or(cfg.LockTimeout, time.Minute) // what is tested is not how busy the machine is
+	cfg.LoadTimeout = cmp.Or(cfg.LoadTimeout, time.Minute)
 	e, err := Open(t.Context(), address, cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 func openFile(t testing.TB, path string, cfg orgstore.Config) *orgstore.Engine {
 	t.Helper()
 	cfg.LockTimeout = cmp.Or(cfg.LockTimeout, time.Minute) // what is tested is not how busy the machine is
+	cfg.LoadTimeout = cmp.Or(cfg.LoadTimeout, time.Minute)
 	e, err := sqlite.Open(t.Context(), path, cfg)
 	if err != nil {
 		t.Fatal(err)
