@@ -31,10 +31,10 @@ func TestPostgres(t *testing.T) {
 // open opens an engine without any data, in the database that the test is for.
 func open(t *testing.T, cfg orgstore.Config) *orgstore.Engine {
 	t.Helper()
+	cfg.LockTimeout, cfg.LoadTimeout = time.Minute, time.Minute // what is tested is not how busy the machine is
 	address, connect := ":memory:", sqlite.Open
 	if strings.HasPrefix(t.Name(), "TestPostgres/") {
 		address, connect = schema(t), postgres.Open
-		cfg.LockTimeout, cfg.LoadTimeout = time.Minute, time.Minute // what is tested is not how busy the machine is
 	}
 	engine, err := connect(t.Context(), address, cfg)
 	if err != nil {
