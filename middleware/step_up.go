@@ -22,6 +22,9 @@ func (g *Guard) stepUp(action string, c *claims.Claims, a *orgstore.Access) *Ref
 	if p.MFA && !slices.Contains(c.AMR, "mfa") && (c.ACR == "" || !slices.Contains(p.ACR, c.ACR)) {
 		wants = "no_second_factor"
 	}
+	if !p.Knows(c.AMR) {
+		wants = "another_method"
+	}
 	if p.MaxSession > 0 && (c.AuthTime.IsZero() || time.Since(c.AuthTime) > p.MaxSession+g.cfg.ClockSkew) {
 		wants = "authenticated_too_long_ago"
 	}

@@ -30,6 +30,8 @@ func TestStepUp(t *testing.T) {
 		"empty acr":                 {policy: &orgstore.SecurityPolicy{MFA: true, ACR: []string{""}}, challenge: begin + `, acr_values=""`},
 		"another acr":               {policy: mfa, claims: func(c *claims.Claims) { c.ACR = "urn:pwd" }, challenge: begin + `, acr_values="urn:phr urn:mfa"`},
 		"other methods":             {policy: mfa, claims: func(c *claims.Claims) { c.AMR = []string{"pwd", "otp"} }, challenge: begin + `, acr_values="urn:phr urn:mfa"`},
+		"a method":                  {policy: &orgstore.SecurityPolicy{Methods: []string{"otp"}}, claims: func(c *claims.Claims) { c.AMR = []string{"pwd", "otp"} }},
+		"another method":            {policy: &orgstore.SecurityPolicy{Methods: []string{"hwk"}}, claims: func(c *claims.Claims) { c.AMR = []string{"pwd", "otp"} }, challenge: begin},
 		"acr":                       {policy: mfa, claims: func(c *claims.Claims) { c.ACR = "urn:mfa" }},
 		"amr":                       {policy: mfa, claims: func(c *claims.Claims) { c.AMR = []string{"pwd", "mfa"} }},
 		"a machine":                 {policy: mfa, kind: "machine"},

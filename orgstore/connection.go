@@ -70,6 +70,9 @@ type ConnectionListOptions struct {
 	Strategy string // only those with this strategy
 	Domain   string // only those with this e-mail domain, in any case
 	Client   string // only those that this application uses, by id
+	// Organization admits only those that are enabled for this organization, by id; Enabled those that are so for any.
+	Organization string
+	Enabled      bool
 }
 
 // Connections are the connections of an Engine's tenant: where users prove who they are.
@@ -300,6 +303,16 @@ func (s *Connections) List(ctx context.Context, opts ConnectionListOptions) (Pag
 	if opts.Client != "" {
 		l = l.where(`id IN (SELECT cc.connection_id FROM orgauthz_connection_clients cc
 			JOIN orgauthz_clients c ON c.id = cc.client_id AND c.deleted_at IS NULL WHERE c.id = ?)`, validClientID(opts.Client), opts.Client)
+	}
+	if opts.Organization != "" {
+		l = l.where(`id IN (SELECT ec.connection_id FROM orgauthz_enabled_connections ec
+			JOIN orgauthz_organizations o ON o.id = ec.org_id AND o.deleted_at IS NULL WHERE ec.is_enabled = 1 AND o.id = ?)`,
+			validID("org_", opts.Organization), opts.Organization)
+	}
+	if opts.Enabled {
+		l.query += ` AND EXISTS (SELECT 1 FROM orgauthz_enabled_connections ec
+			JOIN orgauthz_organizations o ON o.id = ec.org_id AND o.deleted_at IS NULL
+			WHERE ec.is_enabled = 1 AND ec.connection_id = orgauthz_connections.id)`
 	}
 	return l.read(ctx, s.e, opts.ListOptions)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,12 @@ type SecurityPolicy struct {
 	// ACR are the authentication contexts that count as a second factor, as the identity provider calls them, best first. A
 	// login that has to be repeated is asked for with them (RFC 9470).
 	ACR []string `json:"acr,omitempty"`
+	// Methods are the authentication methods of which a login has to have used one: values of amr, as the identity provider calls
+	// them (RFC 8176), sorted. A login that says none has used none of them.
+	Methods []string `json:"methods,omitempty"`
+	// Networks are those that a login may come from, IPv4 or IPv6, sorted. Tokens do not say it: whoever decides logins and
+	// gives out tokens checks it.
+	Networks []netip.Prefix `json:"networks,omitempty"`
 	// MaxSession is how long ago somebody may have authenticated, in whole seconds.
 	MaxSession time.Duration `json:"max_session,omitempty"`
 	// MaxIdle is for how long a session may have been idle, in whole seconds. Tokens do not say it: who keeps sessions checks it.
@@ -28,11 +35,24 @@ type SecurityPolicy struct {
 const (
 	maxSecurityValues = 20
 	maxACR            = 255
+	maxNetworks       = 100
 )
 
 // IsZero reports whether p demands nothing.
 func (p *SecurityPolicy) IsZero() bool {
-	return p == nil || len(p.Connections) == 0 && !p.MFA && len(p.ACR) == 0 && p.MaxSession == 0 && p.MaxIdle == 0
+	return p == nil || len(p.Connections)+len(p.ACR)+len(p.Methods)+len(p.Networks) == 0 && !p.MFA && p.MaxSession == 0 && p.MaxIdle == 0
+}
+
+// Knows reports whether a login with these amr has used one of the methods that p demands, or p demands none.
+func (p *SecurityPolicy) Knows(amr []string) bool {
+	return p == nil || len(p.Methods) == 0 || slices.ContainsFunc(amr, func(m string) bool { return slices.Contains(p.Methods, m) })
+}
+
+// Admits reports whether p lets logins come from address, or demands nothing of it. An IPv4 address may be written in IPv6; an
+// address that is not known is in no network.
+func (p *SecurityPolicy) Admits(address netip.Addr) bool {
+	address = address.Unmap().WithZone("")
+	return p == nil || len(p.Networks) == 0 || slices.ContainsFunc(p.Networks, func(n netip.Prefix) bool { return n.Contains(address) })
 }
 
 func (p *SecurityPolicy) check() error {
@@ -45,6 +65,14 @@ func (p *SecurityPolicy) check() error {
 	}
 	if len(p.ACR) > maxSecurityValues || slices.ContainsFunc(p.ACR, bad) {
 		err = errors.Join(err, &Invalid{"acr", "SEC-1", `must be at most 20 values of 1 to 255 ASCII characters without spaces, " and \`})
+	}
+	if len(p.Methods) > maxSecurityValues || slices.ContainsFunc(p.Methods, bad) {
+		err = errors.Join(err, &Invalid{"methods", "SEC-1", `must be at most 20 values of 1 to 255 ASCII characters without spaces, " and \`})
+	}
+	strange := func(n netip.Prefix) bool { return !n.IsValid() || n.Addr().Is4In6() || n != n.Masked() }
+	if len(p.Networks) > maxNetworks || slices.ContainsFunc(p.Networks, strange) {
+		err = errors.Join(err, &Invalid{"networks", "SEC-1",
+			"must be at most 100 networks in CIDR notation, without bits outside of the mask, IPv4 ones not written in IPv6"})
 	}
 	for field, d := range map[string]time.Duration{"max_session": p.MaxSession, "max_idle": p.MaxIdle} {
 		if d < 0 || d%time.Second != 0 {
@@ -66,7 +94,9 @@ func (s *Organizations) SetSecurity(ctx context.Context, id string, p *SecurityP
 			return Result{}, err
 		}
 		after = new(*p)
-		after.Connections = unique(p.Connections)
+		after.Connections, after.Methods = unique(p.Connections), unique(p.Methods)
+		after.Networks = slices.SortedFunc(slices.Values(p.Networks), netip.Prefix.Compare)
+		after.Networks = slices.Compact(after.Networks)
 		data, err := json.Marshal(after)
 		if err != nil {
 			return Result{}, err

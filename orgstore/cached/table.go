@@ -3,6 +3,7 @@ package cached
 import (
 	"hash/maphash"
 	"math/bits"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -172,6 +173,8 @@ func weigh(k Key, a *orgstore.Access) int64 {
 		n += int(unsafe.Sizeof(*p))
 		texts(p.Connections)
 		texts(p.ACR)
+		texts(p.Methods)
+		n += len(p.Networks) * int(unsafe.Sizeof(netip.Prefix{}))
 	}
 	for _, m := range []map[string]string{a.Org.Metadata, a.Member.Metadata} {
 		for k, v := range m {

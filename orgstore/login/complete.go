@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,10 @@ type Authentication struct {
 	ACR string    // authentication context class (OpenID Connect Core section 2); empty for none
 	AMR []string  // methods (RFC 8176), for example pwd, otp, mfa
 	At  time.Time // when; zero means now
+
+	// Address is the network address of the user's device, as far as the embedder can trust what it knows of it. The zero value is
+	// not known, and refused by organizations that admit some networks only (rule SEC-1).
+	Address netip.Addr
 }
 
 // Joined says by what somebody has become a member in a login.

@@ -134,38 +134,22 @@ func (f *facts) organizationConnections(ctx context.Context, org string) (found 
 	if err != nil {
 		return nil, err
 	}
+	all, err := f.list(ctx, orgstore.ConnectionListOptions{Organization: org})
 	for _, ec := range enabled.Items { // an organization has few
-		c, err := f.e.Connections.Get(ctx, ec.ConnectionID)
-		if errors.Is(err, orgstore.ErrNotFound) {
-			continue // deleted meanwhile
+		if c, ok := named(all, ec.ConnectionID); ok { // not deleted meanwhile
+			hidden := c.Kind() == orgstore.ConnectionEnterprise && !ec.ShowAsButton
+			found = append(found, Connection{c.Connection, ec.Signup, hidden, ec.AssignMembershipOnLogin})
 		}
-		if err != nil {
-			return nil, err
-		}
-		hidden := c.Kind() == orgstore.ConnectionEnterprise && !ec.ShowAsButton
-		found = append(found, Connection{*c, ec.Signup, hidden, ec.AssignMembershipOnLogin})
 	}
-	return found, nil
+	return found, err
 }
 
 func (f *facts) clientConnections(ctx context.Context, client string) ([]Connection, error) {
 	return f.list(ctx, orgstore.ConnectionListOptions{Client: client})
 }
 
-func (f *facts) enterpriseConnections(ctx context.Context, domain string) (found []Connection, err error) {
-	all, err := f.list(ctx, orgstore.ConnectionListOptions{Domain: domain})
-	for _, c := range all {
-		enabled, err := f.e.EnabledConnections.ListByConnection(ctx, c.ID, orgstore.EnabledConnectionListOptions{
-			ListOptions: orgstore.ListOptions{Limit: 1}, Enabled: new(true),
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(enabled.Items) > 0 {
-			found = append(found, c)
-		}
-	}
-	return found, err
+func (f *facts) enterpriseConnections(ctx context.Context, domain string) ([]Connection, error) {
+	return f.list(ctx, orgstore.ConnectionListOptions{Domain: domain, Enabled: true})
 }
 
 // list returns all connections that opts admits.

@@ -2,6 +2,7 @@ package login
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -12,6 +13,9 @@ func TestUnmet(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	mfa := &orgstore.SecurityPolicy{MFA: true, ACR: []string{"gold"}}
+	office := &orgstore.SecurityPolicy{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}}
+	from := func(address string) Authentication { return Authentication{Address: netip.MustParseAddr(address)} }
+	methods := &orgstore.SecurityPolicy{Methods: []string{"hwk", "otp"}}
 	for _, tt := range []struct {
 		name   string
 		policy *orgstore.SecurityPolicy
@@ -27,6 +31,18 @@ func TestUnmet(t *testing.T) {
 		{"SEC-1: a context that does not", mfa, Authentication{ACR: "silver", AMR: []string{"pwd"}}, UnmetRequirements},
 		{"SEC-1: neither", mfa, Authentication{}, UnmetRequirements},
 		{"SEC-1: no context counts", &orgstore.SecurityPolicy{MFA: true, ACR: []string{""}}, Authentication{}, UnmetRequirements},
+		{"SEC-1: a method", methods, Authentication{AMR: []string{"pwd", "otp"}}, ""},
+		{"SEC-1: other methods", methods, Authentication{AMR: []string{"pwd", "OTP"}}, UnmetRequirements},
+		{"SEC-1: no methods", methods, Authentication{}, UnmetRequirements},
+		{"SEC-1: a network", office, from("10.255.255.255"), ""},
+		{"SEC-1: a network of IPv6", office, from("2001:db8::1"), ""},
+		{"SEC-1: with a zone", office, from("2001:db8::1%eth0"), ""},
+		{"SEC-1: IPv4 in IPv6", office, from("::ffff:10.0.0.1"), ""},
+		{"SEC-1: another network", office, from("11.0.0.0"), AccessDenied},
+		{"SEC-1: another network of IPv6", office, from("2001:db9::"), AccessDenied},
+		{"SEC-1: an address that is not known", office, Authentication{}, AccessDenied},
+		{"SEC-1: an address that is not known, and no networks", methods, Authentication{AMR: []string{"hwk"}}, ""},
+		{"SEC-1: every network of IPv4", &orgstore.SecurityPolicy{Networks: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, from("::1"), AccessDenied},
 		{"SEC-1: recent", &orgstore.SecurityPolicy{MaxSession: time.Hour}, Authentication{At: now.Add(-time.Hour)}, ""},
 		{"SEC-1: now", &orgstore.SecurityPolicy{MaxSession: time.Hour}, Authentication{}, ""},
 		{"SEC-1: too long ago", &orgstore.SecurityPolicy{MaxSession: time.Hour}, Authentication{At: now.Add(-time.Hour - 1)}, LoginRequired},

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -11,11 +12,12 @@ import (
 
 // SwitchRequest asks for tokens of another organization in a session, without a new login (rule TOK-6).
 type SwitchRequest struct {
-	Client       string // client_id of the application, which has proven who it is
-	Session      string // id of the session: the claim sid of the token that is exchanged, which has been verified
-	Organization string // id, or a name where the tenant allows names
-	Audience     string // identifier of the API that the access token is for; empty for no access token
-	Scope        string // separated by spaces
+	Client       string     // client_id of the application, which has proven who it is
+	Session      string     // id of the session: the claim sid of the token that is exchanged, which has been verified
+	Organization string     // id, or a name where the tenant allows names
+	Audience     string     // identifier of the API that the access token is for; empty for no access token
+	Scope        string     // separated by spaces
+	Address      netip.Addr // of the user's device; see Authentication.Address
 }
 
 // Switch returns what to sign for another organization in a session that is active, without a new login: in the form of a token
@@ -30,11 +32,13 @@ func (s *Service) Switch(ctx context.Context, req SwitchRequest) (*Tokens, error
 	}
 	return s.Tokens(ctx, TokenRequest{
 		Client: req.Client, Session: req.Session, Organization: req.Organization, Audience: req.Audience, Scope: req.Scope,
+		Address: req.Address,
 	})
 }
 
 // standing returns what the session's user is in the organization of the request, if the session is good enough for it.
-func (f *flow) standing(ctx context.Context, e *orgstore.Engine, session *orgstore.Session, now time.Time) (*orgstore.Access, error) {
+func (f *flow) standing(ctx context.Context, e *orgstore.Engine, session *orgstore.Session, address netip.Addr,
+	now time.Time) (*orgstore.Access, error) {
 	o, err := f.sent(ctx)
 	if err != nil {
 		return nil, err
@@ -60,10 +64,14 @@ func (f *flow) standing(ctx context.Context, e *orgstore.Engine, session *orgsto
 	again := &Again{
 		Organization: a.Org.ID, Connections: demanded.Connections, MFA: demanded.MFA, ACR: demanded.ACR, MaxAge: demanded.MaxSession,
 	}
-	lacks := unmet(demanded, Authentication{session.User, session.Connection, session.ACR, session.AMR, session.AuthenticatedAt}, now)
+	lacks := unmet(demanded, Authentication{
+		session.User, session.Connection, session.ACR, session.AMR, session.AuthenticatedAt, address,
+	}, now)
 	refused, _ := errors.AsType[*Error](lacks)
 	_, enabled := named(connections, session.Connection)
 	switch {
+	case errors.Is(lacks, errNetwork):
+		return nil, lacks
 	case !enabled || refused != nil && refused.Code == AccessDenied:
 		return nil, &Error{Code: LoginRequired, Description: "the organization requires a login through one of its connections", Again: again}
 	case refused != nil:

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -159,6 +160,33 @@ func TestSwitchBetweenOrganizations(t *testing.T) {
 		if s, err := h.engine.Sessions.Get(t.Context(), session); err != nil || len(s.Organizations) != 2 {
 			t.Errorf("the session is %+v (%v)", s, err)
 		}
+	})
+	t.Run("SEC-1: from a network that the organization does not admit", func(t *testing.T) {
+		t.Parallel()
+		h := newHall(t)
+		session, office := h.login("emilio"), netip.MustParseAddr("10.1.2.3")
+		h.demand("adventurez", orgstore.SecurityPolicy{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+		ask := SwitchRequest{Client: "app", Session: session, Organization: h.ids["adventurez"], Audience: trips, Scope: "offline_access"}
+		const refused = ": the organization does not admit logins from this network"
+		for address, want := range map[netip.Addr]string{
+			office: "ADVENTUREZ |offline_access|write:trips|refresh", netip.MustParseAddr("11.1.2.3"): AccessDenied + refused, {}: AccessDenied + refused,
+		} {
+			ask.Address = address
+			tokens, err := h.Switch(t.Context(), ask)
+			if got := h.told(tokens, err); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		}
+		ask.Address = office
+		tokens, err := h.Switch(t.Context(), ask)
+		h.ok(err)
+		use := RefreshRequest{Client: "app", Token: tokens.Refresh}
+		if got := h.told(h.Refresh(t.Context(), use)); got != InvalidGrant+refused {
+			t.Errorf("refreshed from elsewhere: %s", got)
+		}
+		use.Address = office
+		_, err = h.Refresh(t.Context(), use)
+		h.ok(err)
 	})
 	t.Run("SEC-1: how to log in instead", func(t *testing.T) {
 		t.Parallel()

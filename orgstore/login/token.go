@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -12,12 +13,13 @@ import (
 
 // TokenRequest asks for the tokens of a login that is complete.
 type TokenRequest struct {
-	Client       string // client_id of the application, which has proven who it is
-	Session      string // id of the user's session
-	Organization string // the id of Result.Access.Org; empty for a login without an organization
-	Audience     string // identifier of the API that the access token is for; empty for no access token
-	Scope        string // separated by spaces
-	Nonce        string // nonce of the request to log in, as it was sent
+	Client       string     // client_id of the application, which has proven who it is
+	Session      string     // id of the user's session
+	Organization string     // the id of Result.Access.Org; empty for a login without an organization
+	Audience     string     // identifier of the API that the access token is for; empty for no access token
+	Scope        string     // separated by spaces
+	Nonce        string     // nonce of the request to log in, as it was sent
+	Address      netip.Addr // of the user's device; see Authentication.Address
 }
 
 // RefreshRequest uses a refresh token up.
@@ -25,6 +27,8 @@ type RefreshRequest struct {
 	Client string // client_id of the application, which has proven who it is
 	Token  string
 	Scope  string // at most that of the refresh token; empty for all of it
+	// Address is that of the user's device, or of the server that acts for it; see Authentication.Address.
+	Address netip.Addr
 }
 
 // Tokens is the answer to a request for tokens.
@@ -111,6 +115,7 @@ func (s *Service) Refresh(ctx context.Context, req RefreshRequest) (*Tokens, err
 		}
 		facts, err := s.gather(ctx, e, session, TokenRequest{
 			Client: grant.Client, Organization: grant.Organization, Audience: grant.Audience, Scope: strings.Join(asked, " "),
+			Address: req.Address,
 		})
 		if err != nil {
 			return invalidGrant(err)
@@ -164,7 +169,7 @@ func (s *Service) gather(ctx context.Context, e *orgstore.Engine, session *orgst
 		return nil, err
 	}
 	if way.organization {
-		if facts.Access, err = f.standing(ctx, e, session, facts.Now); err != nil {
+		if facts.Access, err = f.standing(ctx, e, session, req.Address, facts.Now); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -361,12 +362,14 @@ func accessSecurity(t *accessTest) {
 	if p := t.resolve(o.ID, user).Org.Security; p != nil {
 		t.Errorf("an organization demands %+v by itself", p)
 	}
-	want := orgstore.SecurityPolicy{MFA: true, ACR: []string{"b", "a"}, Connections: []string{"con_0000000000000000"}, MaxSession: time.Hour}
+	want := orgstore.SecurityPolicy{MFA: true, ACR: []string{"b", "a"}, Connections: []string{"con_0000000000000000"}, MaxSession: time.Hour,
+		Methods: []string{"otp", "hwk"}, Networks: networks("2001:db8::/32", "10.0.0.0/8", "10.0.0.0/8")}
 	t.changed(t.Organizations.SetSecurity(ctx, o.ID, &want))
 	t.unchanged(t.Organizations.SetSecurity(ctx, o.ID, &want))
 	for range 2 {
 		p := t.resolve(o.ID, user).Org.Security
-		if p == nil || !p.MFA || !slices.Equal(p.ACR, want.ACR) || !slices.Equal(p.Connections, want.Connections) || p.MaxSession != time.Hour || p.MaxIdle != 0 {
+		if p == nil || !p.MFA || !slices.Equal(p.ACR, want.ACR) || !slices.Equal(p.Connections, want.Connections) || p.MaxSession != time.Hour || p.MaxIdle != 0 ||
+			!slices.Equal(p.Methods, []string{"hwk", "otp"}) || !slices.Equal(p.Networks, networks("10.0.0.0/8", "2001:db8::/32")) {
 			t.Errorf("the organization demands %+v", p)
 		}
 		t.sql(`UPDATE orgauthz_members SET expires_at = $1`, epoch.Add(time.Hour).UnixMicro())
@@ -379,13 +382,24 @@ func accessSecurity(t *accessTest) {
 	for field, bad := range map[string]orgstore.SecurityPolicy{
 		"connections": {Connections: []string{"auth0"}},
 		"acr":         {ACR: []string{"a b"}},
+		"methods":     {Methods: []string{""}},
 		"max_session": {MaxSession: -time.Second},
 		"max_idle":    {MaxIdle: time.Millisecond},
 	} {
 		t.invalid(second(t.Organizations.SetSecurity(ctx, o.ID, &bad)), field, "")
 	}
 	t.invalid(second(t.Organizations.SetSecurity(ctx, o.ID, &orgstore.SecurityPolicy{ACR: make([]string, 21)})), "acr", "")
+	for _, bad := range [][]netip.Prefix{{{}}, networks("10.0.0.1/8"), networks("::ffff:10.0.0.0/104"), make([]netip.Prefix, 101)} {
+		t.invalid(second(t.Organizations.SetSecurity(ctx, o.ID, &orgstore.SecurityPolicy{Networks: bad})), "networks", "")
+	}
 	t.notFound(second(t.Organizations.SetSecurity(ctx, "acme", &want)), "organization")
+}
+
+func networks(texts ...string) (parsed []netip.Prefix) {
+	for _, text := range texts {
+		parsed = append(parsed, netip.MustParsePrefix(text))
+	}
+	return parsed
 }
 
 func accessEffectiveRefused(t *accessTest) {

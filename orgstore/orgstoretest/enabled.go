@@ -133,6 +133,25 @@ func enabledLife(t *engineTest) {
 		page, err = t.EnabledConnections.List(ctx, o.ID, orgstore.EnabledConnectionListOptions{AssignMembership: new(!filter)})
 		t.enabled(page, err)(want)
 	}
+	for _, tt := range []struct {
+		opts orgstore.ConnectionListOptions
+		want string
+	}{
+		{orgstore.ConnectionListOptions{Organization: o.ID}, saml},
+		{orgstore.ConnectionListOptions{Organization: other.ID}, ""},
+		{orgstore.ConnectionListOptions{Organization: "org_\x00"}, ""},
+		{orgstore.ConnectionListOptions{Enabled: true}, saml},
+	} {
+		connections, err := t.Connections.List(ctx, tt.opts)
+		t.ok(err)
+		ids := ""
+		for _, c := range connections.Items {
+			ids += c.ID
+		}
+		if ids != tt.want {
+			t.Errorf("connections by %+v: %s, want %s", tt.opts, ids, tt.want)
+		}
+	}
 	page, err = t.EnabledConnections.List(ctx, o.ID, orgstore.EnabledConnectionListOptions{ListOptions: orgstore.ListOptions{Limit: 1, Total: true}})
 	if err != nil || page.Total != 2 || page.Next == "" {
 		t.Errorf("list: %+v, %v", page, err)

@@ -255,7 +255,7 @@ func TestPoisonedEntries(t *testing.T) {
 			"one byte":       func(c *Cache, v string) error { return raw.Set(ctx, c.keyOf(key), "x", maxAge).Err() },
 			"10 MB":          func(c *Cache, v string) error { return raw.Set(ctx, c.keyOf(key), make([]byte, 10<<20), maxAge).Err() },
 			"not a string":   func(c *Cache, v string) error { return raw.LPush(ctx, c.keyOf(key), v).Err() },
-			"another schema": func(c *Cache, v string) error { return poisonWith(c, raw, "oae3 "+v[5:len(v)-32]) },
+			"another schema": func(c *Cache, v string) error { return poisonWith(c, raw, "oae9 "+v[5:len(v)-32]) },
 			"unknown standing": func(c *Cache, v string) error {
 				_, body, _ := strings.Cut(v[:len(v)-32], "\n")
 				return poisonWith(c, raw, entryMagic+"\n\x07"+body[1:])

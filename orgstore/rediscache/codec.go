@@ -9,6 +9,7 @@ import (
 	"hash"
 	"maps"
 	"math"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ import (
 
 // The value of an entry is
 //
-//	"oae2 " vector "\n" body sum
+//	"oae3 " vector "\n" body sum
 //
 // and a message between nodes is
 //
@@ -29,7 +30,7 @@ import (
 // separated by one space. sum is a SHA-256, or an HMAC of it, over the value and over what it is bound to: the key of the
 // entry, or the channel. The schema's version is the digit in the first word, and part of every key.
 const (
-	entryMagic   = "oae2 "
+	entryMagic   = "oae3 "
 	messageMagic = "oam1 "
 
 	maxEntry   = 256 << 10 // bytes of an entry; larger ones are neither written nor read
@@ -290,7 +291,12 @@ func appendSecurity(b []byte, p *orgstore.SecurityPolicy) []byte {
 	} else {
 		b = append(b, 0)
 	}
-	b = appendStrings(appendStrings(b, p.Connections), p.ACR)
+	b = appendStrings(appendStrings(appendStrings(b, p.Connections), p.ACR), p.Methods)
+	var networks []string
+	for _, n := range p.Networks {
+		networks = append(networks, n.String())
+	}
+	b = appendStrings(b, networks)
 	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(p.MaxSession)), uint64(p.MaxIdle))
 }
 
@@ -423,9 +429,20 @@ func (r *reader) security() *orgstore.SecurityPolicy {
 		return nil
 	}
 	return &orgstore.SecurityPolicy{
-		MFA: r.flag(), Connections: r.strings(), ACR: r.strings(),
+		MFA: r.flag(), Connections: r.strings(), ACR: r.strings(), Methods: r.strings(), Networks: r.networks(),
 		MaxSession: time.Duration(r.number()), MaxIdle: time.Duration(r.number()),
 	}
+}
+
+func (r *reader) networks() (networks []netip.Prefix) {
+	for _, text := range r.strings() {
+		n, err := netip.ParsePrefix(text)
+		if err != nil {
+			r.fail()
+		}
+		networks = append(networks, n)
+	}
+	return networks
 }
 
 func (r *reader) pairs() map[string]string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,7 +22,8 @@ func sample(asOf time.Time) *orgstore.Access {
 		Org: orgstore.AccessOrg{
 			ID: "org_rocky", Name: "rocky-mountain-high", Status: orgstore.OrganizationActive,
 			Metadata: map[string]string{"plan": "gold", "": "empty key"},
-			Security: &orgstore.SecurityPolicy{MFA: true, ACR: []string{"b", "a"}, MaxSession: time.Hour},
+			Security: &orgstore.SecurityPolicy{MFA: true, ACR: []string{"b", "a"}, MaxSession: time.Hour,
+				Methods: []string{"hwk"}, Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}},
 			Shares: []orgstore.AccessShare{{
 				Share:    orgstore.Share{Name: "ratings", Direction: orgstore.ShareBoth, Until: time.Unix(1_800_000_000, 0).UTC()},
 				Contract: "ctr_1", With: "org_adventurez",
