@@ -385,7 +385,7 @@ func (s *ClientGrants) associate(ctx context.Context, c call, permission, grant,
 //
 // Errors: NotFound (client_grant).
 func (s *ClientGrants) Organizations(ctx context.Context, grant string, opts ListOptions) (Page[*Organization], error) {
-	l := organizationList(s.e.cfg.Clock()).where("o.id IN (SELECT org_id FROM orgauthz_organization_grants WHERE grant_id = ?)",
+	l := organizationList(s.e.cfg.Clock()).where("o.id IN (SELECT org_id FROM orgauthz_organization_grants WHERE grant_id = ? {after org_id})",
 		validID("cgr_", grant), grant)
 	l.name = "organizations of a client grant"
 	page, err := l.read(ctx, s.e, opts)

@@ -220,7 +220,7 @@ func (s *EnabledConnections) Get(ctx context.Context, org, connection string) (*
 func enabledBy(one, other, value string, id func(*EnabledConnection) string, opts EnabledConnectionListOptions) listing[*EnabledConnection] {
 	l := listing[*EnabledConnection]{
 		name:  "enabled by " + one,
-		query: `SELECT ` + enabledColumns + fromEnabled + ` WHERE ec.` + one + ` = $1`,
+		query: `SELECT ` + enabledColumns + fromEnabled + ` WHERE ec.` + one + ` = $1 {after ` + map[string]string{"org_id": "o.id", "connection_id": "c.id"}[other] + `}`,
 		args:  []any{value},
 		id:    "ec." + other,
 		sorts: map[Sort]string{SortCreated: "ec.created_at"},

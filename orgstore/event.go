@@ -97,14 +97,56 @@ func (s *Events) List(ctx context.Context, opts EventOptions) (Page[*Event], err
 		w.add(`id > ?`, opts.After)
 	}
 	return read(ctx, s.e, func(q queryer) (page Page[*Event], err error) {
-		page.Items, err = collect(ctx, q, `SELECT `+eventColumns+` FROM orgauthz_events `+w.String()+` ORDER BY id`+order+
-			fmt.Sprintf(` LIMIT %d`, limit+1), w.args, scanEvent)
+		end := ` ORDER BY id` + order + fmt.Sprintf(` LIMIT %d`, limit+1)
+		text := `SELECT ` + eventColumns + ` FROM orgauthz_events ` + w.String() + end
+		if opts.Type != "" && opts.Organization == "" && opts.Actor == "" && opts.Target == "" && opts.Scope == (Scope{}) {
+			types, err := eventTypes(ctx, q, opts.Type)
+			if err != nil || len(types) == 0 {
+				return page, err
+			}
+			if len(types) <= maxEventTypes {
+				text = w.each(types, order, end)
+			}
+		}
+		page.Items, err = collect(ctx, q, text, w.args, scanEvent)
 		if len(page.Items) > limit {
 			page.Items = page.Items[:limit]
 			page.Next = page.Items[limit-1].ID
 		}
 		return page, err
 	})
+}
+
+// maxEventTypes is how many types are read each by itself. More of them are so much of all events that these are read.
+const maxEventTypes = 20
+
+// eventTypes returns the types that there are of those that EventOptions.Type asks for, with a look at the index for each.
+func eventTypes(ctx context.Context, q queryer, asked string) ([]string, error) {
+	prefix, dotted := strings.CutSuffix(asked, ".")
+	if !dotted {
+		return []string{asked}, nil
+	}
+	return collect(ctx, q, fmt.Sprintf(`
+		WITH RECURSIVE found (type) AS (
+			SELECT MIN(type) FROM orgauthz_events WHERE type >= $1 AND type < $2
+			UNION ALL
+			SELECT (SELECT MIN(e.type) FROM orgauthz_events e WHERE e.type > found.type AND e.type < $2) FROM found WHERE found.type IS NOT NULL)
+		SELECT type FROM found WHERE type IS NOT NULL LIMIT %d`, maxEventTypes+1), []any{asked, prefix + "/"},
+		func(row scanner) (t string, err error) { return t, row.Scan(&t) })
+}
+
+// each is a statement that reads the first events of each type, and of these the first. Each part is in the order of an index of
+// types, which no other index has: where a type is rare, or has its events close together, another way would be long.
+func (w *where) each(types []string, order, end string) string {
+	parts := make([]string, len(types))
+	condition := strings.Replace(w.String(), "WHERE ", " AND ", 1)
+	for i, t := range types {
+		w.args = append(w.args, t)
+		p := parameter(w.args)
+		parts[i] = `SELECT * FROM (SELECT ` + eventColumns + ` FROM orgauthz_events WHERE type >= ` + p + ` AND type <= ` + p + condition +
+			strings.Replace(end, ` ORDER BY id`, ` ORDER BY type`+order+`, id`, 1) + `) e`
+	}
+	return strings.Join(parts, ` UNION ALL `) + end
 }
 
 // Get returns the event with this id. Errors: NotFound, also for what was pruned.

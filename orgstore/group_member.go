@@ -156,7 +156,7 @@ func changeGroups(ctx context.Context, tx *transaction, userID string, named []s
 var groupMemberList = listing[*GroupMember]{
 	name: "group members",
 	query: `SELECT u.id, u.email, u.name FROM orgauthz_group_members gm JOIN orgauthz_users u ON u.id = gm.user_id
-		WHERE gm.group_id = $1`,
+		WHERE gm.group_id = $1 {after u.id}`,
 	id: "gm.user_id",
 	scan: func(row scanner) (*GroupMember, error) {
 		var m GroupMember

@@ -114,11 +114,18 @@ func (s *Members) List(ctx context.Context, org string, opts MemberListOptions) 
 func (opts MemberListOptions) listing(org string) (listing[*Member], error) {
 	c := conditions{args: []any{int64(0), org}}
 	invalid := []error{checkStatus(opts.Status)}
-	if opts.Status != "" {
-		c.where += " AND m.status = " + c.arg(string(opts.Status))
+	// There are indexes of members who are suspended, and of those who are not employees, with none of the others.
+	switch opts.Status {
+	case MemberActive:
+		c.where += " AND m.status = 'active'"
+	case MemberSuspended:
+		c.where += " AND m.status = 'suspended'"
 	}
 	if opts.Kind != "" {
 		c.where += " AND m.kind = " + c.arg(opts.Kind)
+		if opts.Kind != "employee" {
+			c.where += " AND m.kind <> 'employee'"
+		}
 		if checkKind(opts.Kind) != nil {
 			invalid = append(invalid, &Invalid{"Kind", "MEM-4", "must be employee, freelancer, guest or other, or empty for all"})
 		}
@@ -132,7 +139,7 @@ func (opts MemberListOptions) listing(org string) (listing[*Member], error) {
 	if opts.Role != "" {
 		c.joins += ` JOIN orgauthz_member_roles held ON held.org_id = m.org_id AND held.user_id = m.user_id
 			AND held.role_id = ` + c.arg(opts.Role) + ` AND (held.expires_at IS NULL OR held.expires_at > $1)
-			JOIN orgauthz_roles heldrole ON heldrole.id = held.role_id AND heldrole.deleted_at IS NULL`
+			{after held.user_id} JOIN orgauthz_roles heldrole ON heldrole.id = held.role_id AND heldrole.deleted_at IS NULL`
 		if !validID("rol_", opts.Role) {
 			invalid = append(invalid, &Invalid{"Role", "", "must be the id of a role, or empty for all"})
 		}
@@ -140,7 +147,7 @@ func (opts MemberListOptions) listing(org string) (listing[*Member], error) {
 	if opts.Team != "" {
 		c.joins += ` JOIN orgauthz_team_members inteam ON inteam.org_id = m.org_id AND inteam.user_id = m.user_id
 			AND inteam.team_id = ` + c.arg(opts.Team) + `
-			JOIN orgauthz_teams team ON team.id = inteam.team_id AND team.deleted_at IS NULL`
+			{after inteam.user_id} JOIN orgauthz_teams team ON team.id = inteam.team_id AND team.deleted_at IS NULL`
 		if !validID("team_", opts.Team) {
 			invalid = append(invalid, &Invalid{"Team", "", "must be the id of a team, or empty for all"})
 		}

@@ -50,7 +50,7 @@ const window = 1000
 // listing is a list that pages are read from.
 type listing[T any] struct {
 	name  string // names the list in cursors, so that the cursor of one is refused by another
-	query string // SELECT … FROM … WHERE …, with all conditions and without an order
+	query string // SELECT … FROM … WHERE …, with all conditions and without an order; see bounded
 	args  []any  // of query
 	id    string // the column that is different for each row, and ends every order
 	sorts map[Sort]string
@@ -108,7 +108,7 @@ func (l listing[T]) of(ctx context.Context, e *Engine, org string, opts ListOpti
 
 // total counts all items of the list.
 func (l listing[T]) total(ctx context.Context, q queryer) (n int, err error) {
-	err = q.QueryRowContext(ctx, `SELECT COUNT(*) FROM (`+l.query+`) listed`, l.args...).Scan(&n)
+	err = q.QueryRowContext(ctx, `SELECT COUNT(*) FROM (`+bounded(l.query, "")+`) listed`, l.args...).Scan(&n)
 	return n, err
 }
 
@@ -127,27 +127,44 @@ func (l listing[T]) page(opts ListOptions) (text string, args []any, limit int, 
 		args = append(args, value)
 		return parameter(args)
 	}
-	text = l.query
 	than := " > "
 	if opts.Descending {
 		than = " < "
 	}
+	bound := ""
 	if opts.After != "" {
 		value, id, err := l.position(opts)
 		switch {
 		case err != nil:
 			return "", nil, 0, err
 		case sorted:
-			text += " AND (" + column + ", " + l.id + ")" + than + "(" + parameter(value) + ", " + parameter(id) + ")"
+			text = " AND (" + column + ", " + l.id + ")" + than + "(" + parameter(value) + ", " + parameter(id) + ")"
 		default:
-			text += " AND " + l.id + than + parameter(id)
+			bound = than + parameter(id)
+			text = " AND " + l.id + bound
 		}
 	}
-	text += l.order(opts) + " LIMIT " + parameter(limit+1)
+	// The limit is no parameter: a plan that is made for all of them would be one for many more rows.
+	text = bounded(l.query, bound) + text + l.order(opts) + " LIMIT " + strconv.Itoa(limit+1)
 	if opts.Offset > 0 {
 		text += " OFFSET " + parameter(opts.Offset)
 	}
 	return text, args, limit, nil
+}
+
+// bounded fills in where the ids of a page begin. A query can have {after column} for a column of another table that equals the id:
+// planners do not see what follows from both, and would read that table from its beginning for each page.
+func bounded(query, bound string) string {
+	for {
+		before, rest, found := strings.Cut(query, "{after ")
+		column, rest, closed := strings.Cut(rest, "}")
+		if !found || !closed {
+			return query
+		}
+		if query = before + rest; bound != "" {
+			query = before + "AND " + column + bound + rest
+		}
+	}
 }
 
 // order is the ORDER BY of a page.

@@ -34,14 +34,16 @@ const (
 		WHERE c.host_id = q.org AND c.ended_at IS NULL AND q.principal IS NOT NULL AND NOT EXISTS (
 			SELECT 1 FROM orgauthz_members m WHERE m.org_id = q.org AND m.user_id = q.principal AND m.expires_at IS NULL)
 	),
-	chain (root, depth, id, parent) AS (
-		SELECT o.id, 0, o.id, o.parent_id FROM q CROSS JOIN orgauthz_organizations o WHERE o.id = q.org AND o.deleted_at IS NULL
+	chain (root, depth, id, parent, name, status, metadata, security, delete_at, valid_after) AS (
+		SELECT o.id, 0, o.id, o.parent_id, o.name, o.status, o.metadata, o.security, COALESCE(o.delete_at, 0), o.tokens_valid_after FROM q CROSS JOIN orgauthz_organizations o WHERE o.id = q.org AND o.deleted_at IS NULL
 		UNION ALL
-		SELECT o.id, 0, o.id, o.parent_id FROM q CROSS JOIN (SELECT DISTINCT guest FROM deal) d
+		SELECT o.id, 0, o.id, o.parent_id, o.name, o.status, o.metadata, o.security, COALESCE(o.delete_at, 0), o.tokens_valid_after
+		FROM q CROSS JOIN (SELECT DISTINCT guest FROM deal) d
 		CROSS JOIN orgauthz_members m CROSS JOIN orgauthz_organizations o
 		WHERE m.org_id = d.guest AND m.user_id = q.principal AND o.id = d.guest AND o.deleted_at IS NULL
 		UNION ALL
-		SELECT c.root, c.depth + 1, o.id, o.parent_id FROM chain c CROSS JOIN orgauthz_organizations o
+		SELECT c.root, c.depth + 1, o.id, o.parent_id, o.name, o.status, o.metadata, o.security, COALESCE(o.delete_at, 0), o.tokens_valid_after
+		FROM chain c CROSS JOIN orgauthz_organizations o
 		WHERE o.id = c.parent AND o.deleted_at IS NULL AND c.depth < 7
 	),
 	team (root, depth, id, parent) AS (
@@ -74,11 +76,9 @@ const (
 	LEFT JOIN orgauthz_scopes so ON so.kind = 1 AND so.org = '' AND so.id = q.org
 	WHERE {newest}
 	UNION ALL
-	SELECT 2, c.root, o.id, o.name, o.status, o.metadata, o.security, '', '',
-		c.depth, COALESCE(o.delete_at, 0), o.tokens_valid_after, COALESCE(s.revision, 0)
-	FROM chain c CROSS JOIN orgauthz_organizations o
-	LEFT JOIN orgauthz_scopes s ON s.kind = 1 AND s.org = '' AND s.id = o.id
-	WHERE o.id = c.id
+	SELECT 2, c.root, c.id, c.name, c.status, c.metadata, c.security, '', '',
+		c.depth, c.delete_at, c.valid_after, COALESCE(s.revision, 0)
+	FROM chain c LEFT JOIN orgauthz_scopes s ON s.kind = 1 AND s.org = '' AND s.id = c.id
 	UNION ALL
 	SELECT 3, '', COALESCE(u.kind, ''), '', '', '', '', '', '', COALESCE(u.blocked, 0), 0, COALESCE(u.tokens_valid_after, 0), COALESCE(s.revision, 0)
 	FROM q LEFT JOIN orgauthz_users u ON u.id = q.principal

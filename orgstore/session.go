@@ -258,7 +258,7 @@ func (s *Sessions) List(ctx context.Context, opts SessionListOptions) (Page[*Ses
 	default:
 		l.query = `SELECT ` + sessionColumns + `, 1` + from + `
 			JOIN orgauthz_session_organizations so ON so.session_id = s.id` + sessionEntered + `
-			WHERE ` + sessionActive + sessionStays + ` AND so.org_id = $3`
+			WHERE ` + sessionActive + sessionStays + ` AND so.org_id = $3 {after s.id}`
 		l.id = "so.session_id" // the order that the index has
 		l.args = append(l.args, opts.Organization)
 	}

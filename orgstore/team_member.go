@@ -222,7 +222,7 @@ var teamMemberList = listing[*TeamMember]{
 	name: "team members",
 	query: `SELECT u.id, u.email, u.name FROM orgauthz_team_members tm JOIN orgauthz_users u ON u.id = tm.user_id
 		JOIN orgauthz_members m ON m.org_id = tm.org_id AND m.user_id = tm.user_id AND (m.expires_at IS NULL OR m.expires_at > $2)
-		WHERE tm.team_id = $1`,
+		WHERE tm.team_id = $1 {after u.id} {after m.user_id}`,
 	id: "tm.user_id",
 	scan: func(row scanner) (*TeamMember, error) {
 		var m TeamMember

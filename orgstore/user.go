@@ -3,6 +3,7 @@ package orgstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"time"
@@ -219,11 +220,12 @@ func (s *Users) List(ctx context.Context, opts UserListOptions) (Page[*User], er
 		l.args = []any{from, to}
 	}
 	if opts.Blocked != nil {
-		l = l.where("blocked = ?", true, flag(*opts.Blocked))
+		// No parameter: the indexes of those that are blocked have none of the others.
+		l.query += fmt.Sprintf(` AND blocked = %d`, flag(*opts.Blocked))
 	}
 	if opts.Connection != "" {
 		l = l.where(`id IN (SELECT i.user_id FROM orgauthz_identities i
-			JOIN orgauthz_connections c ON c.id = i.connection_id AND c.deleted_at IS NULL WHERE c.id = ?)`,
+			JOIN orgauthz_connections c ON c.id = i.connection_id AND c.deleted_at IS NULL WHERE c.id = ? {after i.user_id})`,
 			validID("con_", opts.Connection), opts.Connection)
 	}
 	return l.read(ctx, s.e, opts.ListOptions)

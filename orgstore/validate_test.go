@@ -74,13 +74,13 @@ func checkCursor(t *testing.T, opts ListOptions) {
 	if opts.After == "" {
 		return
 	}
-	id, _ := args[len(args)-2].(string)
+	id, _ := args[len(args)-1].(string)
 	if limit != 50 || !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
 		t.Errorf("cursor %q gives %d, %q", opts.After, limit, id)
 	}
 	l := userList
 	l.key = func(*User, Sort) (any, string) { // as the last item of a page
-		if len(args) == 2 {
+		if len(args) == 1 {
 			return nil, id
 		}
 		return args[0], id

@@ -81,9 +81,9 @@ func (w *world) tables() []table {
 		}), 10 * w.some},
 		{"sessions", "id user_id connection_id client_id acr amr device authenticated_at created_at active_at expires_at",
 			w.sessionRows(), 10 * w.some},
-		{"session_organizations", "session_id org_id user_id entered_at", each(9*w.some, func(n int) []any {
+		{"session_organizations", "session_id org_id user_id entered_at guest", each(9*w.some, func(n int) []any {
 			org, user := w.visit(n)
-			return []any{sessionID(w.some + n), orgID(org), userID(user), int64(farAway / 2)}
+			return []any{sessionID(w.some + n), orgID(org), userID(user), int64(farAway / 2), 0}
 		}), 9 * w.some},
 		{"api_keys", "id org_id name principal prefix created_at updated_at", each(10*w.some, func(n int) []any {
 			return []any{fmt.Sprintf("key_%016d", n), orgID(w.owner(n)), fmt.Sprintf("key %08d", elsewhere(n, 10*w.some)),

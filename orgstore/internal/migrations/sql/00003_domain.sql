@@ -51,6 +51,8 @@ CREATE INDEX orgauthz_members_name_key ON orgauthz_members (org_id, name_key, us
 CREATE INDEX orgauthz_members_email_key ON orgauthz_members (org_id, email_key, user_id);
 CREATE INDEX orgauthz_members_joined ON orgauthz_members (user_id, created_at, org_id);
 CREATE INDEX orgauthz_members_used ON orgauthz_members (user_id, used_at, org_id);
+CREATE INDEX orgauthz_members_suspended ON orgauthz_members (org_id, user_id) WHERE status = 'suspended';
+CREATE INDEX orgauthz_members_kind ON orgauthz_members (org_id, kind, user_id) WHERE kind <> 'employee';
 CREATE INDEX orgauthz_members_expire ON orgauthz_members (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX orgauthz_member_roles_expire ON orgauthz_member_roles (expires_at) WHERE expires_at IS NOT NULL;
 DROP INDEX orgauthz_member_roles_role;

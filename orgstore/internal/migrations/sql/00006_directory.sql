@@ -72,6 +72,8 @@ ALTER TABLE orgauthz_users ADD COLUMN email_key TEXT NOT NULL DEFAULT '';
 CREATE INDEX orgauthz_users_name_key ON orgauthz_users (name_key);
 CREATE INDEX orgauthz_users_email_key ON orgauthz_users (email_key);
 CREATE INDEX orgauthz_users_blocked ON orgauthz_users (id) WHERE blocked = 1;
+CREATE INDEX orgauthz_users_blocked_name ON orgauthz_users (name, id) WHERE blocked = 1;
+CREATE INDEX orgauthz_users_blocked_created ON orgauthz_users (created_at, id) WHERE blocked = 1;
 
 -- An identity is an account at a connection; those of one user are in the order of number. origin is the id of the user that it was
 -- before it was linked, and becomes again when it is unlinked. email_key is the e-mail in lower case in a database connection, and

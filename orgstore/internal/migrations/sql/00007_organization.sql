@@ -43,7 +43,9 @@ UPDATE orgauthz_organizations SET display_key = LOWER(display_name);
 CREATE UNIQUE INDEX orgauthz_organizations_external_id ON orgauthz_organizations (external_id) WHERE external_id <> '' AND deleted_at IS NULL;
 CREATE UNIQUE INDEX orgauthz_organizations_login_domain ON orgauthz_organizations (login_domain) WHERE login_domain <> '' AND deleted_at IS NULL;
 CREATE INDEX orgauthz_organizations_display_key ON orgauthz_organizations (display_key, id) WHERE deleted_at IS NULL;
-CREATE INDEX orgauthz_organizations_status ON orgauthz_organizations (status, id) WHERE deleted_at IS NULL;
+CREATE INDEX orgauthz_organizations_suspended ON orgauthz_organizations (id) WHERE status = 'suspended' AND deleted_at IS NULL;
+CREATE INDEX orgauthz_organizations_suspended_name ON orgauthz_organizations (name, id) WHERE status = 'suspended' AND deleted_at IS NULL;
+CREATE INDEX orgauthz_organizations_suspended_created ON orgauthz_organizations (created_at, id) WHERE status = 'suspended' AND deleted_at IS NULL;
 CREATE INDEX orgauthz_organizations_due ON orgauthz_organizations (delete_at) WHERE delete_at IS NOT NULL AND deleted_at IS NULL;
 
 -- Connections as they are enabled for organizations. is_enabled is 0 where the settings are kept and nothing else.
@@ -61,6 +63,7 @@ CREATE TABLE orgauthz_enabled_connections (
     PRIMARY KEY (org_id, connection_id)
 );
 CREATE INDEX orgauthz_enabled_connections_connection ON orgauthz_enabled_connections (connection_id, org_id);
+CREATE INDEX orgauthz_enabled_connections_created ON orgauthz_enabled_connections (connection_id, created_at, org_id);
 
 -- Which applications have access to organizations.
 CREATE TABLE orgauthz_organization_clients (
