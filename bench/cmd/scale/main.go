@@ -21,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ type settings struct {
 	orgs, memberships, largest, down int
 	samples, pages                   int
 	verify, keep, check              bool
-	kept                             string
+	kept, lists                      string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -69,6 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.IntVar(&set.pages, "pages", 40, "how often each page is read")
 	flags.BoolVar(&set.verify, "verify", true, "run Engine.Verify on the large store")
 	flags.BoolVar(&set.keep, "keep", false, "leave the stores where they are, and say where")
+	flags.StringVar(&set.lists, "lists", "", "measure only lists whose names match this `regexp`")
 	flags.StringVar(&set.kept, "kept", "", "measure these two `stores`, small,large, that -keep has left, loaded with the same flags")
 	flags.BoolVar(&set.check, "check", false, "fail when a ratio is above its goal, and also when a table is read whole because it is small")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -87,6 +89,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 func measure(ctx context.Context, set settings, stdout, stderr io.Writer) (err error) {
+	wanted, err := regexp.Compile(set.lists)
+	if err != nil {
+		return fmt.Errorf("-lists: %w", err)
+	}
 	p := &progress{w: stderr, began: time.Now()}
 	rep := report{settings: set}
 	now := time.Now()
@@ -119,6 +125,9 @@ func measure(ctx context.Context, set settings, stdout, stderr io.Writer) (err e
 		}
 	}
 	for _, l := range large.world.lists() {
+		if !wanted.MatchString(l.name) {
+			continue
+		}
 		p.say("list: %s", l.name)
 		f, found, err := measureList(ctx, large, l, set.pages)
 		if err != nil {

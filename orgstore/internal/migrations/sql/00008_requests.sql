@@ -10,6 +10,7 @@ ALTER TABLE orgauthz_roles ADD COLUMN follows_base SMALLINT NOT NULL DEFAULT 0;
 CREATE INDEX orgauthz_roles_org ON orgauthz_roles (org_id, id) WHERE deleted_at IS NULL;
 
 CREATE INDEX orgauthz_teams_org ON orgauthz_teams (org_id, id) WHERE deleted_at IS NULL;
+CREATE INDEX orgauthz_teams_by_name ON orgauthz_teams (org_id, name, id) WHERE deleted_at IS NULL;
 CREATE INDEX orgauthz_teams_deleted ON orgauthz_teams (id) WHERE deleted_at IS NOT NULL;
 
 CREATE INDEX orgauthz_groups_live ON orgauthz_groups (id) WHERE deleted_at IS NULL;
