@@ -218,9 +218,10 @@ func (s *EnabledConnections) Get(ctx context.Context, org, connection string) (*
 
 // enabledBy is the list of the connections of an organization, and that of the organizations of a connection; $1 is the one.
 func enabledBy(one, other, value string, id func(*EnabledConnection) string, opts EnabledConnectionListOptions) listing[*EnabledConnection] {
+	joined := map[string]string{"org_id": "o.id", "connection_id": "c.id"}[other]
 	l := listing[*EnabledConnection]{
 		name:  "enabled by " + one,
-		query: `SELECT ` + enabledColumns + fromEnabled + ` WHERE ec.` + one + ` = $1 {after ` + map[string]string{"org_id": "o.id", "connection_id": "c.id"}[other] + `}`,
+		query: `SELECT ` + enabledColumns + fromEnabled + ` WHERE ec.` + one + ` = $1 {after ` + joined + `}`,
 		args:  []any{value},
 		id:    "ec." + other,
 		sorts: map[Sort]string{SortCreated: "ec.created_at"},

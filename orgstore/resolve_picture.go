@@ -35,7 +35,8 @@ const (
 			SELECT 1 FROM orgauthz_members m WHERE m.org_id = q.org AND m.user_id = q.principal AND m.expires_at IS NULL)
 	),
 	chain (root, depth, id, parent, name, status, metadata, security, delete_at, valid_after) AS (
-		SELECT o.id, 0, o.id, o.parent_id, o.name, o.status, o.metadata, o.security, COALESCE(o.delete_at, 0), o.tokens_valid_after FROM q CROSS JOIN orgauthz_organizations o WHERE o.id = q.org AND o.deleted_at IS NULL
+		SELECT o.id, 0, o.id, o.parent_id, o.name, o.status, o.metadata, o.security, COALESCE(o.delete_at, 0), o.tokens_valid_after
+		FROM q CROSS JOIN orgauthz_organizations o WHERE o.id = q.org AND o.deleted_at IS NULL
 		UNION ALL
 		SELECT o.id, 0, o.id, o.parent_id, o.name, o.status, o.metadata, o.security, COALESCE(o.delete_at, 0), o.tokens_valid_after
 		FROM q CROSS JOIN (SELECT DISTINCT guest FROM deal) d
