@@ -105,7 +105,7 @@ func (s *Events) List(ctx context.Context, opts EventOptions) (Page[*Event], err
 				return page, err
 			}
 			if len(types) <= maxEventTypes {
-				text = w.each(types, order, end)
+				text = w.each(types, opts.After, order, end)
 			}
 		}
 		page.Items, err = collect(ctx, q, text, w.args, scanEvent)
@@ -136,13 +136,23 @@ func eventTypes(ctx context.Context, q queryer, asked string) ([]string, error) 
 }
 
 // each is a statement that reads the first events of each type, and of these the first. Each part is in the order of an index of
-// types, which no other index has: where a type is rare, or has its events close together, another way would be long.
-func (w *where) each(types []string, order, end string) string {
+// types, which no other index has: where a type is rare, or has its events close together, another way would be long. The range of
+// the type alone is for PostgreSQL, and that of type and id for SQLite, which would begin with the type's first event otherwise.
+func (w *where) each(types []string, after, order, end string) string {
 	parts := make([]string, len(types))
 	condition := strings.Replace(w.String(), "WHERE ", " AND ", 1)
+	than := " > "
+	if order != "" {
+		than = " < "
+	}
 	for i, t := range types {
 		w.args = append(w.args, t)
 		p := parameter(w.args)
+		condition := condition
+		if after != "" {
+			w.args = append(w.args, after)
+			condition += ` AND (type, id)` + than + `(` + p + `, ` + parameter(w.args) + `)`
+		}
 		parts[i] = `SELECT * FROM (SELECT ` + eventColumns + ` FROM orgauthz_events WHERE type >= ` + p + ` AND type <= ` + p + condition +
 			strings.Replace(end, ` ORDER BY id`, ` ORDER BY type`+order+`, id`, 1) + `) e`
 	}

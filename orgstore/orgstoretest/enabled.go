@@ -144,12 +144,12 @@ func enabledLife(t *engineTest) {
 	} {
 		connections, err := t.Connections.List(ctx, tt.opts)
 		t.ok(err)
-		ids := ""
+		var ids []string
 		for _, c := range connections.Items {
-			ids += c.ID
+			ids = append(ids, c.ID)
 		}
-		if ids != tt.want {
-			t.Errorf("connections by %+v: %s, want %s", tt.opts, ids, tt.want)
+		if got := strings.Join(ids, " "); got != tt.want {
+			t.Errorf("connections by %+v: %s, want %s", tt.opts, got, tt.want)
 		}
 	}
 	page, err = t.EnabledConnections.List(ctx, o.ID, orgstore.EnabledConnectionListOptions{ListOptions: orgstore.ListOptions{Limit: 1, Total: true}})
