@@ -29,6 +29,9 @@ func TestEngine(t *testing.T) {
 		"memory": func(testing.TB) string { return ":memory:" },
 		"file":   func(t testing.TB) string { return filepath.Join(t.TempDir(), "orgs.db") },
 	} {
+		if name == "file" && testing.Short() {
+			continue // what differs is the disk
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			orgstoretest.TestEngine(t, func(t testing.TB, cfg orgstore.Config) *orgstore.Engine { return openFile(t, path(t), cfg) })
