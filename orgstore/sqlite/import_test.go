@@ -18,8 +18,10 @@ func FuzzImport(f *testing.F) {
 	f.Add(file)
 	f.Add(file[:len(file)/2])
 	const header = `{"orgauthz_export":1}` + "\n"
-	for _, line := range bytes.SplitAfter(file, []byte("\n")) {
-		f.Add(append([]byte(header), line...))
+	for i, line := range bytes.SplitAfter(file, []byte("\n")) {
+		if i%9 == 1 { // each input takes a database of its own: more of them would leave no time for others
+			f.Add(append([]byte(header), line...))
+		}
 	}
 	for _, text := range []string{
 		"", "{", "\n\n", header, header + `{"type":"member","value":{"organization_id":null,"user_id":"\ufffd"}}`, header + `{"type":"end"}`,
