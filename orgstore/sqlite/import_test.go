@@ -15,14 +15,9 @@ func FuzzImport(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(file)
+	f.Add(file) // each input takes a database of its own: many at the beginning would leave no time for others
 	f.Add(file[:len(file)/2])
 	const header = `{"orgauthz_export":1}` + "\n"
-	for i, line := range bytes.SplitAfter(file, []byte("\n")) {
-		if i%9 == 1 { // each input takes a database of its own: more of them would leave no time for others
-			f.Add(append([]byte(header), line...))
-		}
-	}
 	for _, text := range []string{
 		"", "{", "\n\n", header, header + `{"type":"member","value":{"organization_id":null,"user_id":"\ufffd"}}`, header + `{"type":"end"}`,
 		header + `{"type":"user","value":{"user_id":"a","identities":[{}]}}`, header + `{"type":"tenant","value":{}}` + "\n" + `{"type":"end","value":{"records":1,"counts":{"tenant":1}}}`,
