@@ -131,7 +131,7 @@ func addSecret(ctx context.Context, tx *transaction, id, hash string) error {
 
 // roomForKey checks the limit of live keys, under the lock of the organization's row.
 func roomForKey(ctx context.Context, tx *transaction, org string, now time.Time) error {
-	if _, err := tx.sql.ExecContext(ctx, `UPDATE orgauthz_organizations SET members = members WHERE id = $1`, org); err != nil {
+	if err := guard(ctx, tx, org); err != nil {
 		return err
 	}
 	var n int

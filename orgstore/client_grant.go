@@ -318,7 +318,7 @@ func (s *ClientGrants) AddOrganization(ctx context.Context, grant, org string) (
 				return err
 			}
 			// The organization's row is the lock that makes the limit hold.
-			if _, err := tx.sql.ExecContext(ctx, `UPDATE orgauthz_organizations SET members = members WHERE id = $1`, org); err != nil {
+			if err := guard(ctx, tx, org); err != nil {
 				return err
 			}
 			if _, err := tx.sql.ExecContext(ctx, `INSERT INTO orgauthz_organization_grants (org_id, grant_id, created_at) VALUES ($1, $2, $3)`,
